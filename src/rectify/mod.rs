@@ -1,0 +1,1 @@
+//! From camera pixels to the network's normalised planes.
