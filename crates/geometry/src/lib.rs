@@ -19,3 +19,10 @@ pub struct ImageSize {
     /// Rows.
     pub height: u32,
 }
+
+impl std::fmt::Display for ImageSize {
+    /// `1226x370`
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}x{}", self.width, self.height)
+    }
+}
