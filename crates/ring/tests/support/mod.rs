@@ -1,0 +1,142 @@
+//! What the tests share: a small stream, grids whose content tells whether they are whole, and
+//! child processes.
+#![allow(dead_code, reason = "every test file uses another part")]
+
+use occdepth_ring::{
+    Axes, CalibrationState, Class, Degradation, GridGeometry, GridRecord, Health, PublishedGrid,
+    RectifiedCamera, StageTimes, StreamDescription, WriterOptions,
+};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+/// A stream of small grids whose size is not a multiple of a word: 5 x 3 x 7.
+pub(crate) fn small_stream() -> StreamDescription {
+    stream([5, 3, 7], true)
+}
+
+pub(crate) fn stream(dims: [u32; 3], confidence: bool) -> StreamDescription {
+    StreamDescription {
+        stream: "front".into(),
+        producer: "ring tests 1.0".into(),
+        grid: GridGeometry {
+            axes: Axes::ForwardLeftUp,
+            frame: "ego".into(),
+            origin_m: [0.0, -25.6, -2.0],
+            voxel_size_m: 0.2,
+            dims,
+        },
+        rectified_from_ego: [
+            [0.0, -1.0, 0.0, 0.06],
+            [0.0, 0.0, -1.0, -0.08],
+            [1.0, 0.0, 0.0, -0.27],
+            [0.0, 0.0, 0.0, 1.0],
+        ],
+        rectified: RectifiedCamera {
+            fx_px: 707.0,
+            fy_px: 707.5,
+            cx_px: 601.75,
+            cy_px: 183.25,
+            width_px: 1220,
+            height_px: 370,
+        },
+        classes: vec![
+            Class { id: 0, name: "empty".into(), colour: [0, 0, 0] },
+            Class { id: 1, name: "car".into(), colour: [100, 150, 245] },
+            Class { id: 254, name: "Straßenbahn".into(), colour: [255, 254, 253] },
+        ],
+        confidence,
+        trained: true,
+        network_sha256: std::array::from_fn(|i| i as u8),
+        engine_sha256: std::array::from_fn(|i| 255 - i as u8),
+    }
+}
+
+/// Options for a socket that the tests' own process offers; it stays debuggable.
+pub(crate) fn options(socket: impl Into<PathBuf>) -> WriterOptions {
+    WriterOptions { protect_process: false, ..WriterOptions::new(socket) }
+}
+
+/// A record with a different value in every field, all of them following from `frame_id`.
+pub(crate) fn record(frame_id: u64) -> GridRecord {
+    GridRecord {
+        frame_id,
+        left_capture_time_ns: frame_id * 1_000 + 1,
+        right_capture_time_ns: frame_id * 1_000 + 18,
+        stages: StageTimes {
+            capture_ns: frame_id + 100,
+            rectify_ns: frame_id + 200,
+            infer_ns: frame_id + 300,
+            label_ns: frame_id + 400,
+            publish_ns: 0,
+        },
+        health: Health::Degraded,
+        degradation: Degradation::LATE | Degradation::from_bits(1 << 60),
+        calibration: CalibrationState::Suspect,
+        epipolar_error_px: Some(frame_id as f64 / 8.0),
+    }
+}
+
+/// Fills labels (`salt` 0) or confidences (`salt` 1) so that no two grids agree in any byte range
+/// of some length, and a mixture of two grids is none.
+pub(crate) fn fill(bytes: &mut [u8], frame_id: u64, salt: u64) {
+    let mut state = mix(frame_id ^ salt << 32);
+    for chunk in bytes.chunks_mut(8) {
+        state = mix(state);
+        chunk.copy_from_slice(&state.to_le_bytes()[..chunk.len()]);
+    }
+}
+
+pub(crate) fn filled(length: usize, frame_id: u64, salt: u64) -> Vec<u8> {
+    let mut bytes = vec![0; length];
+    fill(&mut bytes, frame_id, salt);
+    bytes
+}
+
+/// Asserts that a grid is exactly the one that belongs to its frame id.
+pub(crate) fn assert_whole(published: &PublishedGrid, labels: &[u8], confidence: &[u8]) {
+    let frame_id = published.record.frame_id;
+    let mut expected = record(frame_id);
+    expected.stages.publish_ns = published.record.stages.publish_ns;
+    assert_eq!(published.record, expected);
+    assert!(labels == filled(labels.len(), frame_id, 0), "labels of frame {frame_id} are mixed");
+    assert!(
+        confidence == filled(confidence.len(), frame_id, 1),
+        "confidences of frame {frame_id} are mixed"
+    );
+}
+
+/// SplitMix64.
+fn mix(state: u64) -> u64 {
+    let mut z = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+/// Runs a test of this test program, alone, in a process of its own: the test that `name` names
+/// must return at once unless [`child_socket`] is there.
+pub(crate) fn child_command(name: &str, socket: &Path) -> Command {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command
+        .args([name, "--exact", "--nocapture", "--test-threads=1"])
+        .env(CHILD_SOCKET, socket)
+        .stdout(Stdio::null());
+    command
+}
+
+/// The socket that a child process is to use; `None` in a usual run of the tests.
+pub(crate) fn child_socket() -> Option<PathBuf> {
+    std::env::var_os(CHILD_SOCKET).map(PathBuf::from)
+}
+
+const CHILD_SOCKET: &str = "OCCDEPTH_RING_TEST_SOCKET";
+
+/// A child process that is killed, by its own handle, when the test ends.
+pub(crate) struct Reaped(pub(crate) Child);
+
+impl Drop for Reaped {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
