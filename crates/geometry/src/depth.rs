@@ -42,6 +42,7 @@ impl DepthVolume {
     ///
     /// With b the bin of the depth: x = u w / (W - 1) - 0.5, y = v h / (H - 1) - 0.5,
     /// z = b D / (D - 1) - 0.5. Not finite for a depth without a bin.
+    #[allow(clippy::cast_possible_truncation, reason = "bins are computed in f32")]
     pub fn position(&self, projected: &Projected, [depth, height, width]: [u32; 3]) -> [f64; 3] {
         let cell = |value: f64, cells: u32, size: u32| {
             value * f64::from(cells) / (f64::from(size) - 1.0) - 0.5
@@ -49,7 +50,7 @@ impl DepthVolume {
         [
             cell(projected.u_px, width, self.sampling_size.width),
             cell(projected.v_px, height, self.sampling_size.height),
-            cell(self.bins.bin(projected.z_m), depth, self.bins.count),
+            cell(f64::from(self.bins.bin(projected.z_m as f32)), depth, self.bins.count),
         ]
     }
 }
@@ -102,31 +103,31 @@ impl DepthBins {
     /// The bin of a depth in metres as a real number: bin i holds [i, i + 1).
     ///
     /// Depths outside of the range give numbers outside of 0..D, and NaN where the mode's curve has no
-    /// value (LID: more than 1/8 of the first bin below the minimum).
-    pub fn bin(&self, depth_m: f64) -> f64 {
+    /// value (LID: more than 1/8 of the first bin below the minimum). Computed in f32, as published:
+    /// depths on the border of two bins get the published label.
+    #[allow(clippy::cast_possible_truncation, reason = "the published arithmetic is f32")]
+    pub fn bin(&self, depth_m: f32) -> f32 {
         let count = f64::from(self.count);
+        let min_m = self.min_m as f32;
         let range_m = self.max_m - self.min_m;
         match self.mode {
-            BinMode::Ud => (depth_m - self.min_m) / (range_m / count),
+            BinMode::Ud => (depth_m - min_m) / (range_m / count) as f32,
             BinMode::Lid => {
                 let first_m = 2.0 * range_m / (count * (1.0 + count));
-                -0.5 + 0.5 * (1.0 + 8.0 * (depth_m - self.min_m) / first_m).sqrt()
+                -0.5 + 0.5 * (1.0 + 8.0 * (depth_m - min_m) / first_m as f32).sqrt()
             }
             BinMode::Sid => {
-                let from = (1.0 + self.min_m).ln();
-                count * ((1.0 + depth_m).ln() - from) / ((1.0 + self.max_m).ln() - from)
+                let from = self.min_m.ln_1p();
+                count as f32 * ((1.0 + depth_m).ln() - from as f32)
+                    / (self.max_m.ln_1p() - from) as f32
             }
         }
     }
 
     /// The bin of a depth in metres as a label: 0 to D - 1, and D for a depth without a bin.
-    ///
-    /// As published, the bin is rounded to f32 before it is cut to a whole number: the maximum itself
-    /// has no bin, whatever the last bits of its logarithm or square root.
-    pub fn label(&self, depth_m: f64) -> u32 {
-        #[allow(clippy::cast_possible_truncation, reason = "the published label is cut from an f32")]
-        let bin = f64::from(self.bin(depth_m) as f32);
-        if bin >= 0.0 && bin < f64::from(self.count) {
+    pub fn label(&self, depth_m: f32) -> u32 {
+        let bin = self.bin(depth_m);
+        if bin >= 0.0 && f64::from(bin) < f64::from(self.count) {
             #[allow(
                 clippy::cast_possible_truncation,
                 clippy::cast_sign_loss,

@@ -54,7 +54,7 @@ use nalgebra::{Matrix3, Matrix4};
 pub struct GeometryInputs {
     /// `pixels`, i32 `[Vp, S, N, P]`: for every point the pixel `y * w_s + x` of the scale's map
     /// (`w_s` = ceil(W / scale)), or `h_s * w_s` where the view does not see it. Vp is the number of
-    /// views, or 2 for a network with one view whose right view is made from it.
+    /// views, or 2 with a virtual right view.
     pub pixels: Vec<i32>,
     /// The tensors of a network with a depth net.
     pub depth: Option<DepthInputs>,
@@ -94,10 +94,42 @@ impl GeometryInputs {
         views: &[View],
         arithmetic: Arithmetic,
     ) -> Result<Self, GeometryError> {
-        let Checked { grid, pattern } = spec.check()?;
         if views.len() != spec.views {
             return Err(GeometryError::Views { spec: spec.views, found: views.len() });
         }
+        Self::compute(spec, views, arithmetic)
+    }
+
+    /// The tensors of an RGB-D network: it has one view, and makes the features of a right one from it
+    /// and a depth image (virtual stereo). `pixels` has two views, the right one `baseline_m` to the
+    /// right of the camera; the depth tensors have one.
+    ///
+    /// # Errors
+    /// As [`Self::new`], and [`GeometryError::Baseline`] unless the baseline is a positive length.
+    pub fn with_virtual_right(
+        spec: &GeometrySpec,
+        view: &View,
+        baseline_m: f64,
+        arithmetic: Arithmetic,
+    ) -> Result<Self, GeometryError> {
+        if spec.views != 1 {
+            return Err(GeometryError::Views { spec: spec.views, found: 1 });
+        }
+        if !(baseline_m.is_finite() && baseline_m > 0.0) {
+            return Err(GeometryError::Baseline { found: baseline_m });
+        }
+        let mut right = *view;
+        right.cam_from_ego[(0, 3)] -= baseline_m;
+        Self::compute(spec, &[*view, right], arithmetic)
+    }
+
+    /// `views` are those of `pixels`; the first `spec.views` of them have depth tensors.
+    fn compute(
+        spec: &GeometrySpec,
+        views: &[View],
+        arithmetic: Arithmetic,
+    ) -> Result<Self, GeometryError> {
+        let Checked { grid, pattern } = spec.check()?;
         for (index, view) in views.iter().enumerate() {
             view.check(index)?;
         }
@@ -106,9 +138,10 @@ impl GeometryInputs {
             .map(|view| Projector::new(&view.k, &view.cam_from_ego, arithmetic))
             .collect();
 
-        let mut pixels = PixelTable::new(spec, pattern, grid.voxel_count())?;
+        let voxels = grid.voxel_count();
+        let mut pixels = PixelTable::new(spec, pattern, views.len(), voxels)?;
         let mut depth = match spec.depth {
-            Some(volume) => Some(DepthTables::new(spec, volume, grid.voxel_count())?),
+            Some(volume) => Some(DepthTables::new(spec, volume, voxels)?),
             None => None,
         };
         let mut column = vec![Vec::with_capacity(grid.dims[2] as usize); views.len()];
@@ -124,11 +157,12 @@ impl GeometryInputs {
                 let first_voxel = grid.index([ix, iy, 0]);
                 pixels.fill(first_voxel, &column);
                 if let Some(depth) = &mut depth {
-                    depth.fill(first_voxel, &column);
+                    depth.fill(first_voxel, &column[..spec.views]);
                 }
             }
         }
-        Ok(Self { pixels: pixels.finish(), depth: depth.map(|tables| tables.finish(views)) })
+        let depth = depth.map(|tables| tables.finish(&views[..spec.views]));
+        Ok(Self { pixels: pixels.finish(), depth })
     }
 }
 
@@ -150,9 +184,8 @@ pub struct GeometrySpec {
     /// The depth volume of networks with a depth net.
     pub depth: Option<DepthVolume>,
     /// The right view's features are gathered with the left view's pixels: the published behaviour of
-    /// project scale 1, whose data pipeline lists every projection twice. With one view it stands for
-    /// RGB-D networks, whose right view is made from the left one: `pixels` then has two views, both
-    /// with the pixels of the first. The depth tensors are not affected.
+    /// project scale 1, whose data pipeline lists every projection twice. The depth tensors are not
+    /// affected, nor is a network with one view.
     pub right_samples_left_pixels: bool,
 }
 
@@ -181,6 +214,12 @@ pub enum GeometryError {
     UnsupportedViews {
         /// The number given.
         found: usize,
+    },
+    /// The baseline of a virtual right view is not a positive length.
+    #[error("baseline_m: expected a positive number of metres, found {found}")]
+    Baseline {
+        /// The baseline given.
+        found: f64,
     },
     /// The image is empty, or has too many pixels for 32-bit indices.
     #[error(
@@ -326,9 +365,9 @@ impl PixelTable {
     fn new(
         spec: &GeometrySpec,
         pattern: SamplingPattern,
+        views: usize,
         voxels: usize,
     ) -> Result<Self, GeometryError> {
-        let views = if spec.right_samples_left_pixels { 2 } else { spec.views };
         let shape = [views, spec.scales.len(), voxels, pattern.offsets().len()];
         Ok(Self {
             entries: zeros("pixels", &shape)?,
@@ -336,7 +375,7 @@ impl PixelTable {
             image: spec.image,
             maps: spec.scales.iter().map(|&scale| FeatureMap::new(spec.image, scale)).collect(),
             pattern,
-            right_samples_left: spec.right_samples_left_pixels,
+            right_samples_left: spec.right_samples_left_pixels && spec.views == 2,
         })
     }
 
