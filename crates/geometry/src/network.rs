@@ -94,10 +94,11 @@ impl GeometryInputs {
         views: &[View],
         arithmetic: Arithmetic,
     ) -> Result<Self, GeometryError> {
+        let checked = spec.check()?;
         if views.len() != spec.views {
             return Err(GeometryError::Views { spec: spec.views, found: views.len() });
         }
-        Self::compute(spec, views, arithmetic)
+        Self::compute(spec, &checked, views, arithmetic)
     }
 
     /// The tensors of an RGB-D network: it has one view, and makes the features of a right one from it
@@ -112,6 +113,7 @@ impl GeometryInputs {
         baseline_m: f64,
         arithmetic: Arithmetic,
     ) -> Result<Self, GeometryError> {
+        let checked = spec.check()?;
         if spec.views != 1 {
             return Err(GeometryError::Views { spec: spec.views, found: 1 });
         }
@@ -120,16 +122,16 @@ impl GeometryInputs {
         }
         let mut right = *view;
         right.cam_from_ego[(0, 3)] -= baseline_m;
-        Self::compute(spec, &[*view, right], arithmetic)
+        Self::compute(spec, &checked, &[*view, right], arithmetic)
     }
 
     /// `views` are those of `pixels`; the first `spec.views` of them have depth tensors.
     fn compute(
         spec: &GeometrySpec,
+        &Checked { grid, pattern }: &Checked,
         views: &[View],
         arithmetic: Arithmetic,
     ) -> Result<Self, GeometryError> {
-        let Checked { grid, pattern } = spec.check()?;
         for (index, view) in views.iter().enumerate() {
             view.check(index)?;
         }
