@@ -361,6 +361,8 @@ struct PixelTable {
     maps: Vec<FeatureMap>,
     pattern: SamplingPattern,
     right_samples_left: bool,
+    /// Scratch: the points of a column in one view.
+    visible: Vec<Option<[u32; 2]>>,
 }
 
 impl PixelTable {
@@ -378,26 +380,24 @@ impl PixelTable {
             maps: spec.scales.iter().map(|&scale| FeatureMap::new(spec.image, scale)).collect(),
             pattern,
             right_samples_left: spec.right_samples_left_pixels && spec.views == 2,
+            visible: Vec::new(),
         })
     }
 
     /// Fills a column of voxels, projected into every view.
     #[allow(clippy::cast_possible_wrap, reason = "entries are below 2^31: the image was checked")]
     fn fill(&mut self, first_voxel: usize, column: &[Vec<Projected>]) {
-        let offsets = self.pattern.offsets();
+        let points = self.pattern.offsets().len();
         let own_pixels = if self.right_samples_left { 1 } else { column.len() };
         for (view, projected) in column[..own_pixels].iter().enumerate() {
+            self.visible.clear();
+            self.visible
+                .extend(projected.iter().flat_map(|voxel| voxel.visible(self.pattern, self.image)));
             for (scale, map) in self.maps.iter().enumerate() {
-                let slice = (view * self.maps.len() + scale) * self.voxels + first_voxel;
-                let entries = self.entries[slice * offsets.len()..].chunks_exact_mut(offsets.len());
+                let first = (view * self.maps.len() + scale) * self.voxels + first_voxel;
                 let invisible = map.invisible();
-                for (points, projected) in entries.zip(projected) {
-                    for (entry, &offset) in points.iter_mut().zip(offsets) {
-                        *entry = projected
-                            .visible(offset, self.image)
-                            .map_or(invisible, |pixel| map.entry(pixel))
-                            as i32;
-                    }
+                for (entry, pixel) in self.entries[first * points..].iter_mut().zip(&self.visible) {
+                    *entry = pixel.map_or(invisible, |pixel| map.entry(pixel)) as i32;
                 }
             }
         }

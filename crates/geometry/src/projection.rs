@@ -88,20 +88,25 @@ impl Projected {
         [self.u_px.round_ties_even() as i64, self.v_px.round_ties_even() as i64]
     }
 
-    /// The pixel `[x, y]` of a pattern point, or `None` where it is not visible: behind the camera, or
-    /// outside of the image.
-    pub fn visible(&self, [dx, dy]: [i8; 2], image: ImageSize) -> Option<[u32; 2]> {
+    /// The pixel `[x, y]` of every point of a pattern, in the pattern's order; `None` for a point that is
+    /// not visible: behind the camera, or outside of the image.
+    pub fn visible(
+        &self,
+        pattern: SamplingPattern,
+        image: ImageSize,
+    ) -> impl Iterator<Item = Option<[u32; 2]>> + use<> {
         let [x, y] = self.pixel();
+        let in_front = self.z_m > 0.0;
         let inside = |pixel: i64, offset: i8, size: u32| {
-            u32::try_from(pixel.saturating_add(i64::from(offset)))
-                .ok()
-                .filter(|&pixel| pixel < size)
+            let pixel = u32::try_from(pixel.saturating_add(i64::from(offset))).ok()?;
+            (pixel < size).then_some(pixel)
         };
-        if self.z_m > 0.0 {
+        pattern.offsets().iter().map(move |&[dx, dy]| {
+            if !in_front {
+                return None;
+            }
             Some([inside(x, dx, image.width)?, inside(y, dy, image.height)?])
-        } else {
-            None
-        }
+        })
     }
 }
 

@@ -38,9 +38,8 @@ fn crc32_of_pixels(projected: &[Projected]) -> u32 {
 fn in_view(projected: &[Projected], pattern: SamplingPattern, image: ImageSize) -> Vec<bool> {
     projected
         .iter()
-        .flat_map(|point| {
-            pattern.offsets().iter().map(|&offset| point.visible(offset, image).is_some())
-        })
+        .flat_map(|point| point.visible(pattern, image))
+        .map(|pixel| pixel.is_some())
         .collect()
 }
 
@@ -187,8 +186,8 @@ proptest! {
         prop_assert!(map.size().height * scale >= height && (map.size().height - 1) * scale < height);
         let near = Projected { u_px: near_px[0], v_px: near_px[1], z_m };
         for projected in [Projected { u_px, v_px, z_m }, near] {
-            for &offset in SamplingPattern::new(id).unwrap().offsets() {
-                let Some([x, y]) = projected.visible(offset, image) else { continue };
+            let pattern = SamplingPattern::new(id).unwrap();
+            for [x, y] in projected.visible(pattern, image).flatten() {
                 prop_assert!(z_m > 0.0 && x < width && y < height);
                 let entry = map.entry([x, y]);
                 prop_assert!(entry < map.invisible());
@@ -203,16 +202,27 @@ proptest! {
 #[test]
 fn pixels_near_depth_zero_are_not_visible() {
     let image = ImageSize { width: 100, height: 100 };
+    let pattern = SamplingPattern::new(8).unwrap();
     // 2^32 + 7 and -2^32 + 7 would be pixel 7 in 32 bits.
     for u_px in [4_294_967_303.0, -4_294_967_289.0, 1e300, f64::INFINITY, f64::NEG_INFINITY] {
         for z_m in [1e-9, 1.0] {
             let projected = Projected { u_px, v_px: 50.0, z_m };
-            assert_eq!(projected.visible([0, 0], image), None);
-            assert_eq!(projected.visible([3, 3], image), None);
+            assert!(projected.visible(pattern, image).all(|pixel| pixel.is_none()));
         }
     }
-    let inside = |z_m| Projected { u_px: 50.5, v_px: 51.5, z_m }.visible([-1, 2], image);
-    assert_eq!(inside(1.0), Some([49, 54]));
-    assert_eq!(inside(0.0), None);
-    assert_eq!(inside(-1.0), None);
+}
+
+#[test]
+fn only_points_inside_of_the_image_and_before_the_camera_are_visible() {
+    let image = ImageSize { width: 100, height: 53 };
+    let cross = SamplingPattern::new(1).unwrap();
+    // Halves round to even: the pixel is (0, 52), in the lower left corner.
+    let visible = |z_m| -> Vec<_> {
+        Projected { u_px: 0.5, v_px: 51.5, z_m }.visible(cross, image).collect()
+    };
+    let corner = [Some([0, 52]), Some([0, 51]), None, Some([1, 52]), None];
+    assert_eq!(visible(1e-3), corner);
+    assert_eq!(visible(0.0), [None; 5]);
+    assert_eq!(visible(-1.0), [None; 5]);
+    assert_eq!(visible(f64::NAN), [None; 5]);
 }
