@@ -10,6 +10,7 @@ use crate::{
     camera::{Camera, Distortion, Intrinsics},
 };
 use nalgebra::{Matrix3, Vector3};
+use std::f64::consts::FRAC_PI_2;
 
 /// `stereoRectify`: one camera for both views (`CALIB_ZERO_DISPARITY`), `alpha` -1 or 0 to 1.
 pub(super) fn pinhole(
@@ -89,16 +90,7 @@ fn fisheye_camera(
     let [width, height] = [f64::from(image.width), f64::from(image.height)];
     let [middle_x, middle_y] = [f64::from(image.width / 2), f64::from(image.height / 2)];
     let aspect = camera.intrinsics.fx / camera.intrinsics.fy;
-    let points = [
-        [0.0, 0.0],
-        [middle_x, 0.0],
-        [width, 0.0],
-        [width, middle_y],
-        [width, height],
-        [middle_x, height],
-        [0.0, height],
-        [0.0, middle_y],
-    ]
+    let points = [[middle_x, 0.0], [width, middle_y], [middle_x, height], [0.0, middle_y]]
     .map(|pixel| {
         let [x, y] =
             fisheye_undistort(camera, pixel).map_or(NOT_UNDISTORTED, |p| rotate(rotation, p));
@@ -182,11 +174,29 @@ fn five_step_undistort(camera: &Camera, pixel: [f64; 2]) -> [f64; 2] {
     [x, y]
 }
 
-/// `fisheye::undistortPoints`: None where it gives up. What is seen 90 degrees or more off the axis has no
-/// place on the plane z = 1.
+/// `fisheye::undistortPoints` as it is by default, None where it gives up. Rays further than pi/2 off the axis
+/// are drawn back to pi/2 before the lens model is inverted, in at most ten Newton steps; what comes out
+/// on the far side of the tangent's pole is kept.
 fn fisheye_undistort(camera: &Camera, pixel: [f64; 2]) -> Option<[f64; 2]> {
-    let ray = camera.unproject(pixel).ok()?;
-    (ray.z > 0.0).then(|| [ray.x / ray.z, ray.y / ray.z])
+    let Distortion::KannalaBrandt([k1, k2, k3, k4]) = camera.distortion else {
+        return None;
+    };
+    let [x, y] = camera.intrinsics.plane(pixel);
+    let radius = x.hypot(y).min(FRAC_PI_2);
+    if radius <= 1e-8 {
+        return Some([0.0, 0.0]);
+    }
+    let mut angle = radius;
+    let converged = (0..10).any(|_| {
+        let s = angle * angle;
+        let value = angle * (1.0 + s * (k1 + s * (k2 + s * (k3 + s * k4))));
+        let slope = 1.0 + s * (3.0 * k1 + s * (5.0 * k2 + s * (7.0 * k3 + s * 9.0 * k4)));
+        let step = (value - radius) / slope;
+        angle -= step;
+        step.abs() < 1e-8
+    });
+    let scale = angle.tan() / radius;
+    (converged && angle >= 0.0).then_some([x * scale, y * scale])
 }
 
 fn rotate(rotation: &Matrix3<f64>, [x, y]: [f64; 2]) -> [f64; 2] {
