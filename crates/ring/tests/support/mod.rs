@@ -6,6 +6,15 @@ use occdepth_ring::{
     Axes, CalibrationState, Class, Degradation, GridGeometry, GridRecord, Health, PublishedGrid,
     RectifiedCamera, StageTimes, StreamDescription, WriterOptions,
 };
+use rustix::io::Errno;
+use rustix::net::{
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, SocketAddrUnix, SocketFlags, SocketType, recvmsg, sendmsg,
+};
+use std::fs::File;
+use std::io::{IoSlice, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -111,6 +120,78 @@ fn mix(state: u64) -> u64 {
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     z ^ (z >> 31)
+}
+
+/// A socket that listens like a writer's, for tests that play the writer.
+pub(crate) fn listener(path: &Path) -> OwnedFd {
+    let socket = seqpacket();
+    rustix::net::bind(&socket, &SocketAddrUnix::new(path).unwrap()).unwrap();
+    rustix::net::listen(&socket, 8).unwrap();
+    socket
+}
+
+/// A connection that has not said hello, for tests that play the client.
+pub(crate) fn raw_client(path: &Path) -> OwnedFd {
+    let socket = seqpacket();
+    rustix::net::connect(&socket, &SocketAddrUnix::new(path).unwrap()).unwrap();
+    socket
+}
+
+/// A hello as ABI.md describes it.
+pub(crate) fn hello(major: u32, minor: u32, flags: u64) -> Vec<u8> {
+    let mut bytes = b"OCCDHELO".to_vec();
+    bytes.extend(major.to_le_bytes());
+    bytes.extend(minor.to_le_bytes());
+    bytes.extend(flags.to_le_bytes());
+    bytes.resize(64, 0);
+    bytes
+}
+
+/// Receives one datagram and the descriptor that may come with it; empty when the other end hung
+/// up.
+pub(crate) fn receive(socket: &OwnedFd) -> (Vec<u8>, Option<OwnedFd>) {
+    let mut bytes = vec![0; 512];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(4))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let mut parts = [IoSliceMut::new(&mut bytes)];
+    let flags = RecvFlags::CMSG_CLOEXEC;
+    let message = match recvmsg(socket, &mut parts, &mut control, flags) {
+        // Reported once when the other end closed with something unread; data comes after it.
+        Err(Errno::CONNRESET) => recvmsg(socket, &mut parts, &mut control, flags).unwrap(),
+        result => result.unwrap(),
+    };
+    let mut descriptor = None;
+    for message in control.drain() {
+        if let RecvAncillaryMessage::ScmRights(mut descriptors) = message {
+            descriptor = descriptors.next();
+            assert!(descriptors.next().is_none(), "more than one descriptor");
+        }
+    }
+    bytes.truncate(message.bytes);
+    (bytes, descriptor)
+}
+
+/// Sends a datagram with a descriptor.
+pub(crate) fn send_with_descriptor(socket: &OwnedFd, bytes: &[u8], file: &File) {
+    let descriptors = [file.as_fd()];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    assert!(control.push(SendAncillaryMessage::ScmRights(&descriptors)));
+    sendmsg(socket, &[IoSlice::new(bytes)], &mut control, SendFlags::NOSIGNAL).unwrap();
+}
+
+/// The handshake by hand: the connection and the segment.
+pub(crate) fn attach(path: &Path, flags: u64) -> (OwnedFd, File) {
+    let socket = raw_client(path);
+    rustix::net::send(&socket, &hello(1, 0, flags), SendFlags::NOSIGNAL).unwrap();
+    let (reply, segment) = receive(&socket);
+    assert_eq!(reply[..20], *b"OCCDRPLY\x01\0\0\0\0\0\0\0\0\0\0\0");
+    (socket, File::from(segment.unwrap()))
+}
+
+fn seqpacket() -> OwnedFd {
+    let flags = SocketFlags::CLOEXEC;
+    rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None).unwrap()
 }
 
 /// Runs a test of this test program, alone, in a process of its own: the test that `name` names
