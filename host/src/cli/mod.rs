@@ -1,0 +1,68 @@
+//! The command line: one file per subcommand, and how errors become lines and exit codes.
+
+mod export;
+
+use clap::{Parser, Subcommand};
+use std::{error::Error, process::ExitCode};
+
+/// The companion of occdepth: makes the networks that the runtime runs.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    after_help = "Exit codes: 0 done, 1 failed, 2 bad usage or configuration.",
+    propagate_version = true
+)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Export(export::Arguments),
+}
+
+/// Why a command failed: whose fault it is decides the exit code.
+#[derive(Debug)]
+enum Failure {
+    /// The arguments or a file that they name.
+    Configuration(Box<dyn Error>),
+    /// Everything else.
+    Execution(Box<dyn Error>),
+}
+
+impl Failure {
+    fn configuration(error: impl Into<Box<dyn Error>>) -> Self {
+        Self::Configuration(error.into())
+    }
+
+    fn execution(error: impl Into<Box<dyn Error>>) -> Self {
+        Self::Execution(error.into())
+    }
+}
+
+/// Runs the command and reports a failure as one line with its causes.
+pub(crate) fn run(cli: Cli) -> ExitCode {
+    let result = match cli.command {
+        Command::Export(arguments) => arguments.run(),
+    };
+    let (error, code) = match result {
+        Ok(()) => return ExitCode::SUCCESS,
+        Err(Failure::Configuration(error)) => (error, 2),
+        Err(Failure::Execution(error)) => (error, 1),
+    };
+    #[allow(clippy::print_stderr, reason = "this is where the program reports its failure")]
+    {
+        eprintln!("occdepth-host: {}", one_line(error.as_ref()));
+    }
+    ExitCode::from(code)
+}
+
+/// The error and its causes, outermost first.
+fn one_line(error: &dyn Error) -> String {
+    let causes = std::iter::successors(Some(error), |&error| error.source());
+    let causes: Vec<String> = causes
+        .map(|cause| cause.to_string().split_whitespace().collect::<Vec<_>>().join(" "))
+        .collect();
+    causes.join(": ")
+}

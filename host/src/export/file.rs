@@ -1,0 +1,44 @@
+//! Files that are whole or not there.
+
+use std::{
+    fs::{self, File},
+    io::Write,
+    path::{Path, PathBuf},
+};
+
+/// Why a file could not be written.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot write {}", path.display())]
+pub struct WriteError {
+    /// The file that was to be written.
+    pub path: PathBuf,
+    /// Why.
+    pub source: std::io::Error,
+}
+
+/// Writes `bytes` to `path`: to a file beside it first, which takes its name only when it is whole
+/// and on disk. Where that fails (a full disk, no permission), `path` is what it was before.
+///
+/// # Errors
+/// [`WriteError`] with the path; nothing half-written is left behind.
+pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), WriteError> {
+    let failed = |source| WriteError { path: path.into(), source };
+    let Some(name) = path.file_name() else {
+        return Err(failed(std::io::Error::new(
+            std::io::ErrorKind::InvalidInput,
+            "the path does not end in a file name",
+        )));
+    };
+    // The process id keeps two exports to one file apart; the later rename wins.
+    let mut partial_name = name.to_owned();
+    partial_name.push(format!(".{}.partial", std::process::id()));
+    let partial = path.with_file_name(partial_name);
+    let written = File::create(&partial)
+        .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))
+        .and_then(|()| fs::rename(&partial, path));
+    written.map_err(|source| {
+        // The first error is the one to report; there may be nothing to remove.
+        let _ = fs::remove_file(&partial);
+        failed(source)
+    })
+}
