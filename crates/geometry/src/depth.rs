@@ -222,9 +222,7 @@ pub enum DepthError {
         found: u32,
     },
     /// `sampling_size` is too small to normalise by size - 1.
-    #[error(
-        "depth.sampling_size: expected 2 x 2 pixels or more, found {} x {}", found.width, found.height
-    )]
+    #[error("depth.sampling_size: expected 2x2 pixels or more, found {found}")]
     SamplingSize {
         /// The size given.
         found: ImageSize,

@@ -224,10 +224,7 @@ pub enum GeometryError {
         found: f64,
     },
     /// The image is empty, or has too many pixels for 32-bit indices.
-    #[error(
-        "image: expected a width and height of 1 or more and less than 2^31 pixels, found {} x {}",
-        found.width, found.height
-    )]
+    #[error("image: expected 1x1 pixels or more and fewer than 2^31 in all, found {found}")]
     Image {
         /// The size given.
         found: ImageSize,
@@ -316,13 +313,12 @@ impl View {
         let rows = |row: usize| std::array::from_fn(|column| k[(row, column)]);
         let found: [[f64; 3]; 3] = std::array::from_fn(rows);
         let [[fx, skew, cx], [below, fy, cy], last] = found;
-        // What is usable in f32 is what counts: the projection rounds intrinsics to it.
         #[allow(
             clippy::cast_possible_truncation,
-            reason = "the projection rounds intrinsics to f32"
+            reason = "the projection rounds intrinsics to f32, so there they have to be usable"
         )]
-        let focal = |pixels: f64| (pixels as f32).is_normal();
-        let usable = focal(fx) && focal(fy) && cx.is_finite() && cy.is_finite();
+        let usable = [fx, fy].iter().all(|&focal| (focal as f32).is_normal())
+            && [cx, cy].iter().all(|&centre| (centre as f32).is_finite());
         #[allow(clippy::float_cmp, reason = "exact zeros and ones by construction")]
         let pinhole = skew == 0.0 && below == 0.0 && last == [0.0, 0.0, 1.0];
         if !(usable && pinhole) {
