@@ -154,7 +154,10 @@ pub(super) fn connect(path: &Path, options: &ReaderOptions) -> Result<Reader, Co
         Err(error) => return Err(failed("say hello")(error)),
     }
     let (reply, segment) = receive_reply(&socket)
-        .map_err(failed("receive the answer"))?
+        .map_err(|error| match error {
+            Errno::PIPE => ConnectError::Handshake("the writer hung up"),
+            error => failed("receive the answer")(error),
+        })?
         .ok_or(ConnectError::Handshake("the answer is not one of an occupancy ring"))?;
     // A refusal says why; a version of another major is one even if it does not say so.
     let client = AbiVersion::CURRENT;
@@ -196,7 +199,8 @@ pub(super) fn connect(path: &Path, options: &ReaderOptions) -> Result<Reader, Co
     Ok(Reader::new(header, words, socket, server, options.verify_checksum))
 }
 
-/// The answer and the descriptor that came with it; `None` when it is no answer.
+/// The answer and the descriptor that came with it; `None` when it is no answer, `EPIPE` when there
+/// is none.
 fn receive_reply(socket: &OwnedFd) -> Result<Option<(Reply, Option<OwnedFd>)>, Errno> {
     let mut attempts = 0;
     loop {
@@ -211,6 +215,8 @@ fn receive_reply(socket: &OwnedFd) -> Result<Option<(Reply, Option<OwnedFd>)>, E
             RecvFlags::CMSG_CLOEXEC,
         );
         let length = match received {
+            // There are no empty datagrams: this is the end.
+            Ok(message) if message.bytes == 0 => return Err(Errno::PIPE),
             Ok(message) => message.bytes,
             // The kernel reports a reset once, then hands out what had arrived before it.
             Err(Errno::INTR | Errno::CONNRESET) if attempts < 8 => {
