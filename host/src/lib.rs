@@ -11,5 +11,6 @@
 #![forbid(unsafe_code)]
 
 pub mod export;
+pub mod network;
 pub mod preset;
 pub mod weights;

@@ -150,7 +150,10 @@ fn errors_name_the_field() {
         ("activation = \"relu\"", ""),
     ] {
         let edited = nano.replacen(before, after, 1);
-        assert!(matches!(Preset::parse(&edited, "edited"), Err(PresetError::Parse { .. })), "{after}");
+        assert!(
+            matches!(Preset::parse(&edited, "edited"), Err(PresetError::Parse { .. })),
+            "{after}"
+        );
     }
     let error = Preset::builtin("giga").unwrap_err().to_string();
     assert_eq!(error, "no preset is called \"giga\"; built in are nano, kitti-b3");

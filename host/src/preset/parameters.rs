@@ -240,14 +240,12 @@ impl Preset {
             let halving = format!("{name}.1.main");
             list.bottleneck(&halving, narrow, wide, voxels, halved);
             list.pooled_shortcut(&format!("{halving}.downsample"), wide, narrow, halved);
-            for shortcut in ["downsample2", "downsample3", "downsample4"] {
-                // The first of these runs before the last axis is halved; counted at the halved grid.
-                list.pooled_shortcut(
-                    &format!("{halving}.{shortcut}"),
-                    narrow / 4,
-                    narrow / 4,
-                    halved,
-                );
+            // The first of these runs when z and y are halved, the others when x is too.
+            for (shortcut, voxels) in
+                [("downsample2", halved * 2), ("downsample3", halved), ("downsample4", halved)]
+            {
+                let name = format!("{halving}.{shortcut}");
+                list.pooled_shortcut(&name, narrow / 4, narrow / 4, voxels);
             }
         }
         if let Some(prior) = &self.relation_prior {

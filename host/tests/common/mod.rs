@@ -1,5 +1,9 @@
 //! What the tests of the network share: where reference values lie, and the small network they were made with.
 
+#![allow(dead_code, reason = "each test binary uses a part")]
+
+pub mod reference;
+
 use std::path::PathBuf;
 
 use occdepth_host::preset::Preset;

@@ -1,0 +1,116 @@
+//! Weights: the formula of the reference values, reproducible initialisation, and bad files.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod common;
+
+use std::fs;
+
+use common::{golden, tiny};
+use occdepth_host::{
+    preset::{ParameterKind, Preset},
+    weights::{Weights, WeightsError},
+};
+use proptest::prelude::*;
+use serde_json::Value;
+
+/// First values and sum of every tensor that the reference implementation made by the formula.
+#[test]
+fn formula_matches_the_reference() {
+    let test = "formula_matches_the_reference";
+    let Some(path) = golden(test, "kitti_b3_formula_keys.json") else { return };
+    let keys: Value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
+    let b3 = Preset::builtin("kitti-b3").unwrap();
+    let preset = Preset { encoder: b3.encoder, decoder: b3.decoder, ..tiny() };
+    let weights = Weights::formula(&preset);
+    for (name, tensor) in weights.iter() {
+        let expected = &keys[name];
+        let shape: Vec<usize> = serde_json::from_value(expected["shape"].clone()).unwrap();
+        assert_eq!(tensor.shape, shape, "{name}");
+        let first = expected["first3"].as_array().unwrap();
+        for (found, expected) in tensor.values.iter().zip(first) {
+            assert_eq!(f64::from(*found), expected.as_f64().unwrap(), "{name}");
+        }
+        let sum: f64 = tensor.values.iter().map(|&x| f64::from(x)).sum();
+        let expected = expected["sum"].as_f64().unwrap();
+        assert!(
+            (sum - expected).abs() < 1e-6 * (1.0 + expected.abs()),
+            "{name}: {sum}, {expected}"
+        );
+    }
+}
+
+/// Statistics of He et al.'s uniform initialisation, and identity norms.
+#[test]
+fn initialisation_has_the_documented_spread() {
+    let preset = Preset::builtin("nano").unwrap();
+    let weights = Weights::initialise(&preset, 1);
+    weights.check(&preset).unwrap();
+    for parameter in preset.parameters() {
+        let values = &weights.find(&parameter.name).unwrap().values;
+        match parameter.kind {
+            ParameterKind::Weight => {
+                let fan: usize = parameter.shape[1..].iter().product();
+                let bound = (6.0 / fan as f64).sqrt() as f32;
+                assert!(values.iter().all(|x| x.abs() <= bound), "{}", parameter.name);
+                let count = values.len() as f64;
+                if count > 1000.0 {
+                    let mean = values.iter().map(|&x| f64::from(x)).sum::<f64>() / count;
+                    let square = values.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>() / count;
+                    let variance = 2.0 / fan as f64;
+                    assert!(mean.abs() < 5.0 * (variance / count).sqrt(), "{}", parameter.name);
+                    assert!((square / variance - 1.0).abs() < 0.15, "{}", parameter.name);
+                }
+            }
+            ParameterKind::TransposedWeight { .. } => {
+                assert!(values.iter().any(|&x| x != 0.0));
+            }
+            ParameterKind::NormWeight | ParameterKind::NormVariance => {
+                assert!(values.iter().all(|&x| x == 1.0));
+            }
+            ParameterKind::Bias | ParameterKind::NormBias | ParameterKind::NormMean => {
+                assert!(values.iter().all(|&x| x == 0.0));
+            }
+        }
+    }
+}
+
+#[test]
+fn seeds_and_names_decide_the_weights() {
+    let preset = tiny();
+    let name = "net_rgb.encoder.original_model.conv_stem.weight";
+    let stem = |seed| Weights::initialise(&preset, seed).find(name).unwrap().values.clone();
+    assert_eq!(stem(7), stem(7));
+    assert_ne!(stem(7), stem(8));
+    let weights = Weights::initialise(&preset, 7);
+    let head = "net_3d_decoder.ssc_head.conv1";
+    assert_ne!(
+        weights.find(&format!("{head}.0.weight")),
+        weights.find(&format!("{head}.1.weight"))
+    );
+}
+
+#[test]
+fn safetensors_files_are_read_or_refused() {
+    let values: Vec<u8> = [1.5_f32, -2.0].iter().flat_map(|x| x.to_le_bytes()).collect();
+    let view = safetensors::tensor::TensorView::new(safetensors::Dtype::F32, vec![2], &values);
+    let bytes = safetensors::serialize([("a", view.unwrap())], None).unwrap();
+    let weights = Weights::from_safetensors(&bytes, "test").unwrap();
+    assert_eq!(weights.tensor("a", &[2]).unwrap().values, [1.5, -2.0]);
+    assert!(matches!(weights.tensor("a", &[1, 2]), Err(WeightsError::Shape { .. })));
+    assert!(matches!(weights.tensor("b", &[2]), Err(WeightsError::Missing { .. })));
+    let truncated = Weights::from_safetensors(&bytes[..bytes.len() - 1], "test");
+    assert!(matches!(truncated, Err(WeightsError::Format { .. })));
+
+    let missing = Weights::read_safetensors("no/such/file".as_ref()).unwrap_err();
+    assert_eq!(missing.to_string(), "cannot read the weights no/such/file");
+    let mut weights = Weights::default();
+    let error = weights.insert("c", vec![3], vec![0.0]).unwrap_err();
+    assert_eq!(error.to_string(), "weights: c holds 1 values, its shape [3] has 3");
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+        let _ = Weights::from_safetensors(&bytes, "bytes");
+    }
+}
