@@ -1,6 +1,6 @@
 //! The checksum of a grid: CRC-32 as zlib, PNG and Ethernet have it (polynomial 0x04C11DB7,
 //! reflected), because every language has it at hand (`zlib.crc32` in Python and C) and both
-//! x86-64 and ARMv8 compute it at memory speed.
+//! x86-64 and `ARMv8` compute it at memory speed.
 //!
 //! The sequence lock is what keeps torn grids from readers. The checksum is the second line: it
 //! also catches a writer that breaks the protocol and memory that another process of the writer's

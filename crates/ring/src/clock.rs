@@ -5,7 +5,7 @@ use rustix::time::{ClockId, Timespec, clock_gettime};
 /// Now, `CLOCK_MONOTONIC` ns: the clock of every time in the ring.
 pub fn monotonic_now_ns() -> u64 {
     // CLOCK_MONOTONIC counts from boot and is never negative; 2^64 ns are 584 years.
-    nanoseconds(clock_gettime(ClockId::Monotonic)) as u64
+    nanoseconds(clock_gettime(ClockId::Monotonic)).cast_unsigned()
 }
 
 /// `CLOCK_REALTIME` minus `CLOCK_MONOTONIC`, ns. Changes when the wall clock is set.

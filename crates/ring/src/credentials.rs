@@ -20,7 +20,7 @@ pub struct Credentials {
 /// Not by rustix, whose type has no room for the process id 0 that a client in a container gets.
 pub(crate) fn peer(socket: impl AsFd) -> std::io::Result<Credentials> {
     let mut credentials = MaybeUninit::<libc::ucred>::zeroed();
-    let mut bytes = size_of::<libc::ucred>() as libc::socklen_t;
+    let mut bytes = socklen(size_of::<libc::ucred>());
     // SAFETY: the descriptor is open for as long as `socket` is borrowed; the option writes at most
     // `bytes` bytes to a buffer that has as many, and the new length to a valid socklen_t.
     let result = unsafe {
@@ -45,7 +45,7 @@ pub(crate) fn peer_groups(socket: impl AsFd) -> std::io::Result<Vec<u32>> {
     let mut groups: Vec<u32> = vec![0; 32];
     loop {
         let capacity = size_of_val(groups.as_slice());
-        let mut bytes = capacity as libc::socklen_t;
+        let mut bytes = socklen(capacity);
         // SAFETY: the descriptor is open for as long as `socket` is borrowed; the option writes at
         // most `bytes` bytes of gid_t (a u32) to a buffer that has as many, and the length that it
         // has, or that it needs, to a valid socklen_t.
@@ -75,10 +75,16 @@ pub(crate) fn peer_groups(socket: impl AsFd) -> std::io::Result<Vec<u32>> {
 /// `SIOCOUTQ`: kernel memory of what was sent on a socket and not yet read by the other end, in
 /// bytes; 0 exactly when the other end has read, or dropped, everything.
 pub(crate) fn unread_bytes(socket: impl AsFd) -> std::io::Result<usize> {
+    #[allow(clippy::cast_possible_truncation, reason = "ioctl numbers have 32 bits")]
     const SIOCOUTQ: rustix::ioctl::Opcode = libc::TIOCOUTQ as rustix::ioctl::Opcode;
     // SAFETY: SIOCOUTQ (the same number as TIOCOUTQ) on a socket writes one int, see unix(7).
     let request = unsafe { rustix::ioctl::Getter::<SIOCOUTQ, libc::c_int>::new() };
     // SAFETY: the request reads nothing, and writes only its own output.
     let unread = unsafe { rustix::ioctl::ioctl(socket, request) }?;
     Ok(usize::try_from(unread).unwrap_or(0))
+}
+
+/// A length for the kernel: never more than `bytes`.
+fn socklen(bytes: usize) -> libc::socklen_t {
+    libc::socklen_t::try_from(bytes).unwrap_or(libc::socklen_t::MAX)
 }

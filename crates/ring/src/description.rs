@@ -39,39 +39,56 @@ impl StreamDescription {
     /// # Errors
     /// The first field that does not fit, with what it holds and what it should hold.
     pub fn validate(&self) -> Result<(), DescriptionError> {
+        self.validated_voxels().map(drop)
+    }
+
+    /// [`validate`](Self::validate), and how many voxels the grid has.
+    pub(crate) fn validated_voxels(&self) -> Result<usize, DescriptionError> {
         text("stream", &self.stream, 1, segment::STREAM.bytes)?;
         text("producer", &self.producer, 0, segment::PRODUCER.bytes)?;
         text("grid.frame", &self.grid.frame, 1, segment::FRAME.bytes)?;
-        if self.grid.voxels().is_none() {
+        let Some(voxels) = self.grid.voxels() else {
             return Err(DescriptionError::new(
                 "grid.dims",
                 format!("{:?}", self.grid.dims),
                 "three sizes of at least 1 whose product is at most 2^30",
             ));
-        }
+        };
         let size_m = self.grid.voxel_size_m;
         if !(size_m.is_finite() && size_m > 0.0) {
-            return Err(DescriptionError::new("grid.voxel_size_m", size_m, "a positive number"));
+            return Err(DescriptionError::new(
+                "grid.voxel_size_m",
+                size_m.to_string(),
+                "a positive number",
+            ));
         }
         finite("grid.origin_m", &self.grid.origin_m)?;
         finite("rectified_from_ego", self.rectified_from_ego.as_flattened())?;
         let camera = &self.rectified;
         finite("rectified", &[camera.fx_px, camera.fy_px, camera.cx_px, camera.cy_px])?;
         if self.classes.len() > segment::CLASS_CAPACITY {
-            let found = self.classes.len();
+            let found = self.classes.len().to_string();
             return Err(DescriptionError::new("classes", found, "at most 64 classes"));
         }
         let mut seen = [false; 256];
         for class in &self.classes {
             if class.id == UNKNOWN_LABEL {
-                return Err(DescriptionError::new("classes.id", class.id, "an id of 0 to 254"));
+                return Err(DescriptionError::new(
+                    "classes.id",
+                    class.id.to_string(),
+                    "an id of 0 to 254",
+                ));
             }
             if std::mem::replace(&mut seen[usize::from(class.id)], true) {
-                return Err(DescriptionError::new("classes.id", class.id, "each id once"));
+                return Err(DescriptionError::new(
+                    "classes.id",
+                    class.id.to_string(),
+                    "each id once",
+                ));
             }
             text("classes.name", &class.name, 1, segment::CLASS_NAME.bytes)?;
         }
-        Ok(())
+        Ok(voxels)
     }
 
     /// The class of a label; `None` for [`UNKNOWN_LABEL`] and for labels outside the table.
@@ -99,9 +116,9 @@ pub struct GridGeometry {
 impl GridGeometry {
     /// Voxels in the grid; `None` when a size is 0 or there are more than 2^30 of them.
     pub fn voxels(&self) -> Option<usize> {
-        let [x, y, z] = self.dims.map(u64::from);
+        let [x, y, z] = self.dims.map(|size| size as usize);
         let voxels = x.checked_mul(y)?.checked_mul(z)?;
-        (1..=segment::MAX_VOXELS).contains(&voxels).then_some(voxels as usize)
+        (1..=segment::MAX_VOXELS).contains(&voxels).then_some(voxels)
     }
 
     /// Index of a voxel in labels and confidences; `None` outside the grid.
@@ -194,8 +211,8 @@ pub struct DescriptionError {
 }
 
 impl DescriptionError {
-    fn new(field: &'static str, found: impl ToString, expected: impl ToString) -> Self {
-        Self { field, found: found.to_string(), expected: expected.to_string() }
+    fn new(field: &'static str, found: String, expected: &str) -> Self {
+        Self { field, found, expected: expected.to_owned() }
     }
 }
 
@@ -204,7 +221,7 @@ fn text(field: &'static str, found: &str, min: usize, max: usize) -> Result<(), 
         return Ok(());
     }
     let expected = format!("{min} to {max} bytes of UTF-8 without NUL");
-    Err(DescriptionError::new(field, format!("{found:?} of {} bytes", found.len()), expected))
+    Err(DescriptionError::new(field, format!("{found:?} of {} bytes", found.len()), &expected))
 }
 
 fn finite(field: &'static str, found: &[f64]) -> Result<(), DescriptionError> {

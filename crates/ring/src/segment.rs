@@ -17,19 +17,17 @@ pub(crate) const SEALS: SealFlags =
 /// What failed, and the system's word for it. Memory that cannot be had is found here and not
 /// later: every page is allocated before this returns.
 pub(crate) fn create(
-    bytes: u64,
+    bytes: usize,
     start: &[u8],
 ) -> Result<(OwnedFd, WritableWords), (&'static str, std::io::Error)> {
     let file = create_memfd().map_err(|error| ("memfd_create", error.into()))?;
-    rustix::fs::ftruncate(&file, bytes).map_err(|error| ("ftruncate", error.into()))?;
+    rustix::fs::ftruncate(&file, bytes as u64).map_err(|error| ("ftruncate", error.into()))?;
     // A file that was only truncated is sparse: a page that cannot be had later is a SIGBUS.
-    retry(|| rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, bytes))
+    retry(|| rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, bytes as u64))
         .map_err(|error| ("fallocate", error.into()))?;
     // Readers get the descriptor, not the right to open the file again by its name in /proc.
     rustix::fs::fchmod(&file, Mode::RUSR).map_err(|error| ("fchmod", error.into()))?;
-    let size = usize::try_from(bytes)
-        .map_err(|_| ("mmap", std::io::Error::from(std::io::ErrorKind::OutOfMemory)))?;
-    let words = WritableWords::map(&file, size).map_err(|error| ("mmap", error))?;
+    let words = WritableWords::map(&file, bytes).map_err(|error| ("mmap", error))?;
     crate::words::store(words.words(), start);
     rustix::fs::fcntl_add_seals(&file, SEALS).map_err(|error| ("F_ADD_SEALS", error.into()))?;
     Ok((file, words))

@@ -26,6 +26,7 @@ impl WritableWords {
 
     /// The words; bytes after the last whole word are left out.
     pub(crate) fn words(&self) -> &[AtomicU64] {
+        #[allow(clippy::cast_ptr_alignment, reason = "a mapping is aligned to a page")]
         let words = self.map.as_ptr().cast::<AtomicU64>();
         // SAFETY:
         // - The pointer is not null and aligned to a page, hence to a word. The mapping has
@@ -65,6 +66,7 @@ impl ReadOnlyWords {
 
     /// The words; bytes after the last whole word are left out.
     pub(crate) fn words(&self) -> &[ReadOnlyWord] {
+        #[allow(clippy::cast_ptr_alignment, reason = "a mapping is aligned to a page")]
         let words = self.map.as_ptr().cast::<ReadOnlyWord>();
         // SAFETY:
         // - `ReadOnlyWord` is a transparent `AtomicU64`. Pointer, alignment, length and lifetime
@@ -152,15 +154,15 @@ mod tests {
 
     #[test]
     fn bytes_of_any_length_come_back() {
-        for length in 0..40_usize {
+        for length in 0..40_u8 {
             let words: Vec<AtomicU64> = (0..5).map(|_| AtomicU64::new(u64::MAX)).collect();
-            let bytes: Vec<u8> = (1..=length as u8).collect();
+            let bytes: Vec<u8> = (1..=length).collect();
             store(&words, &bytes);
             let read_only: Vec<ReadOnlyWord> = words.into_iter().map(ReadOnlyWord).collect();
-            let mut back = vec![0; length];
+            let mut back = vec![0; usize::from(length)];
             load(&read_only, &mut back);
             assert_eq!(back, bytes);
-            let untouched = &read_only[length.div_ceil(WORD_BYTES)..];
+            let untouched = &read_only[usize::from(length).div_ceil(WORD_BYTES)..];
             assert!(untouched.iter().all(|word| word.load(Ordering::Relaxed) == u64::MAX));
         }
     }

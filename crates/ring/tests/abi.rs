@@ -126,13 +126,12 @@ fn a_segment_has_the_golden_bytes() {
 fn compare(found: &[u8], golden: &[(usize, Option<Vec<u8>>)], fields: &[Field]) {
     let mut expected = vec![0; found.len()];
     for (offset, value) in golden {
-        match value {
-            Some(value) => expected[*offset..offset + value.len()].copy_from_slice(value),
-            None => {
-                let at = *offset..offset + 8;
-                assert!(found[at.clone()] != [0; 8], "nothing at {offset}");
-                expected[at.clone()].copy_from_slice(&found[at]);
-            }
+        if let Some(value) = value {
+            expected[*offset..offset + value.len()].copy_from_slice(value);
+        } else {
+            let at = *offset..offset + 8;
+            assert!(found[at.clone()] != [0; 8], "nothing at {offset}");
+            expected[at.clone()].copy_from_slice(&found[at]);
         }
     }
     for field in fields {
@@ -380,18 +379,17 @@ proptest! {
         }
         if let Ok(header) = SegmentHeader::decode(&bytes, segment_bytes) {
             let places = header.places;
-            prop_assert_eq!(places.segment_bytes, segment_bytes);
+            prop_assert_eq!(places.segment_bytes as u64, segment_bytes);
             let slots_end =
-                u128::from(places.slots_offset) + u128::from(places.slot_bytes) * u128::from(places.slot_count);
+                places.slots_offset as u128 + places.slot_bytes as u128 * u128::from(places.slot_count);
             prop_assert!(slots_end <= u128::from(segment_bytes));
-            let rounded = u128::from(places.labels_bytes.next_multiple_of(8));
+            let rounded = places.labels_bytes.next_multiple_of(8) as u128;
             for offset in [places.labels_offset, places.confidence_offset] {
-                prop_assert!(u128::from(offset) + rounded <= u128::from(places.slot_bytes));
+                prop_assert!(offset as u128 + rounded <= places.slot_bytes as u128);
                 prop_assert!(offset % 8 == 0);
             }
             prop_assert!(places.labels_offset >= 256);
-            let voxels = header.description.grid.voxels().map(|voxels| voxels as u64);
-            prop_assert_eq!(voxels, Some(places.labels_bytes));
+            prop_assert_eq!(header.description.grid.voxels(), Some(places.labels_bytes));
         }
     }
 

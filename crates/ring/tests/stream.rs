@@ -149,15 +149,12 @@ fn grids_of_a_wrong_size_are_not_published() {
     let (short, right) = (vec![0; VOXELS - 1], vec![0; VOXELS]);
     assert_eq!(
         writer.publish(&record(1), &short, Some(&right)),
-        Err(PublishError::Labels { found: VOXELS - 1, expected: VOXELS as u64 })
+        Err(PublishError::Labels { found: VOXELS - 1, expected: VOXELS })
     );
     for confidence in [None, Some(short.as_slice())] {
         assert_eq!(
             writer.publish(&record(1), &right, confidence),
-            Err(PublishError::Confidence {
-                found: confidence.map(<[u8]>::len),
-                expected: VOXELS as u64
-            })
+            Err(PublishError::Confidence { found: confidence.map(<[u8]>::len), expected: VOXELS })
         );
     }
     assert_eq!(writer.sequence(), 0);

@@ -3,6 +3,8 @@
 use super::field::{fields, padded_text};
 use super::{ABI_MAJOR, ABI_MINOR, AbiVersion, Field, LayoutError, slot};
 use crate::description::{Axes, Class, GridGeometry, RectifiedCamera, StreamDescription};
+use crate::words::WORD_BYTES;
+use std::ops::Range;
 
 /// The first eight bytes of a segment.
 pub const MAGIC: [u8; 8] = *b"OCCDRING";
@@ -26,7 +28,7 @@ pub const CLASS_CAPACITY: usize = 64;
 pub const MAX_SLOTS: u32 = 1024;
 
 /// Most voxels of a grid.
-pub const MAX_VOXELS: u64 = 1 << 30;
+pub const MAX_VOXELS: usize = 1 << 30;
 
 fields! {
     /// Every field of the segment header, offsets from the start of the segment.
@@ -67,9 +69,9 @@ fields! {
     CONFIDENCE_BYTES, "confidence_bytes", 104, 8;
     /// u64. Random, never 0; another for every segment.
     EPOCH, "epoch", 112, 8;
-    /// u64. When the segment was made, CLOCK_MONOTONIC nanoseconds.
+    /// u64. When the segment was made, `CLOCK_MONOTONIC` nanoseconds.
     CREATED_TIME_NS, "created_time_ns", 120, 8;
-    /// i64. CLOCK_REALTIME minus CLOCK_MONOTONIC at that time, nanoseconds.
+    /// i64. `CLOCK_REALTIME` minus `CLOCK_MONOTONIC` at that time, nanoseconds.
     CREATED_WALL_OFFSET_NS, "created_wall_offset_ns", 128, 8;
     /// Zero.
     RESERVED_PLACES, "reserved", 136, 56;
@@ -144,23 +146,23 @@ pub struct SegmentHeader {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Places {
     /// Size of the segment.
-    pub segment_bytes: u64,
+    pub segment_bytes: usize,
     /// The newest index, from the start of the segment.
-    pub control_offset: u64,
+    pub control_offset: usize,
     /// Slot 0, from the start of the segment.
-    pub slots_offset: u64,
+    pub slots_offset: usize,
     /// From one slot to the next.
-    pub slot_bytes: u64,
+    pub slot_bytes: usize,
     /// Number of slots.
     pub slot_count: u32,
     /// The labels, from the start of a slot.
-    pub labels_offset: u64,
+    pub labels_offset: usize,
     /// Labels of a grid (not rounded up).
-    pub labels_bytes: u64,
+    pub labels_bytes: usize,
     /// The confidences, from the start of a slot; 0 when there are none.
-    pub confidence_offset: u64,
+    pub confidence_offset: usize,
     /// Confidences of a grid; `labels_bytes`, or 0.
-    pub confidence_bytes: u64,
+    pub confidence_bytes: usize,
 }
 
 impl Places {
@@ -169,19 +171,19 @@ impl Places {
     /// `voxels` is at most [`MAX_VOXELS`] and `slot_count` at most [`MAX_SLOTS`], so nothing here
     /// can overflow.
     pub(crate) fn new(voxels: usize, confidence: bool, slot_count: u32) -> Self {
-        let aligned = |bytes: u64| bytes.next_multiple_of(slot::ALIGNMENT as u64);
-        let labels_offset = slot::HEADER_BYTES as u64;
-        let labels_bytes = voxels as u64;
+        let aligned = |bytes: usize| bytes.next_multiple_of(slot::ALIGNMENT);
+        let labels_offset = slot::HEADER_BYTES;
+        let labels_bytes = voxels;
         let labels_end = aligned(labels_offset + labels_bytes);
         let (confidence_offset, confidence_bytes, slot_bytes) = if confidence {
             (labels_end, labels_bytes, aligned(labels_end + labels_bytes))
         } else {
             (0, 0, labels_end)
         };
-        let slots_offset = HEADER_BYTES as u64;
+        let slots_offset = HEADER_BYTES;
         Self {
-            segment_bytes: slots_offset + slot_bytes * u64::from(slot_count),
-            control_offset: CONTROL_OFFSET as u64,
+            segment_bytes: slots_offset + slot_bytes * slot_count as usize,
+            control_offset: CONTROL_OFFSET,
             slots_offset,
             slot_bytes,
             slot_count,
@@ -192,10 +194,11 @@ impl Places {
         }
     }
 
-    /// Offset of the slot of grid `sequence` (from 1), from the start of the segment.
-    pub(crate) fn slot_offset(&self, sequence: u64) -> u64 {
-        let index = sequence.wrapping_sub(1) % u64::from(self.slot_count);
-        self.slots_offset + index * self.slot_bytes
+    /// The words of the slot of grid `sequence` (from 1) among the words of the segment.
+    pub(crate) fn slot_words(&self, sequence: u64) -> Range<usize> {
+        let index = size(sequence.wrapping_sub(1) % u64::from(self.slot_count));
+        let from = (self.slots_offset + index * self.slot_bytes) / WORD_BYTES;
+        from..from + self.slot_bytes / WORD_BYTES
     }
 }
 
@@ -214,26 +217,26 @@ impl SegmentHeader {
         for (field, value) in [
             (ABI_MAJOR_FIELD, self.abi.major),
             (ABI_MINOR_FIELD, self.abi.minor),
-            (CLASS_BYTES_FIELD, CLASS_BYTES as u32),
-            (CLASS_COUNT, description.classes.len() as u32),
+            (CLASS_BYTES_FIELD, small(CLASS_BYTES)),
+            (CLASS_COUNT, small(description.classes.len())),
             (SLOT_COUNT, slot_count),
-            (SLOT_HEADER_BYTES, slot::HEADER_BYTES as u32),
+            (SLOT_HEADER_BYTES, small(slot::HEADER_BYTES)),
             (AXES, grid.axes.code()),
             (TRAINED, u32::from(description.trained)),
         ] {
             field.put(out, &value.to_le_bytes());
         }
         for (field, value) in [
-            (SEGMENT_BYTES, segment_bytes),
+            (SEGMENT_BYTES, segment_bytes as u64),
             (HEADER_BYTES_FIELD, HEADER_BYTES as u64),
-            (CONTROL_OFFSET_FIELD, self.places.control_offset),
+            (CONTROL_OFFSET_FIELD, self.places.control_offset as u64),
             (CLASS_TABLE_OFFSET_FIELD, CLASS_TABLE_OFFSET as u64),
-            (SLOTS_OFFSET, slots_offset),
-            (SLOT_BYTES, slot_bytes),
-            (LABELS_OFFSET, self.places.labels_offset),
-            (LABELS_BYTES, self.places.labels_bytes),
-            (CONFIDENCE_OFFSET, self.places.confidence_offset),
-            (CONFIDENCE_BYTES, self.places.confidence_bytes),
+            (SLOTS_OFFSET, slots_offset as u64),
+            (SLOT_BYTES, slot_bytes as u64),
+            (LABELS_OFFSET, self.places.labels_offset as u64),
+            (LABELS_BYTES, self.places.labels_bytes as u64),
+            (CONFIDENCE_OFFSET, self.places.confidence_offset as u64),
+            (CONFIDENCE_BYTES, self.places.confidence_bytes as u64),
             (EPOCH, self.epoch),
             (CREATED_TIME_NS, self.created_time_ns),
         ] {
@@ -342,7 +345,7 @@ fn decode_places(bytes: &[u8], segment_bytes: u64) -> Result<Places, LayoutError
     }
     let class_bytes = CLASS_BYTES_FIELD.u32(bytes);
     check(
-        class_bytes == CLASS_BYTES as u32,
+        class_bytes as usize == CLASS_BYTES,
         CLASS_BYTES_FIELD,
         class_bytes,
         "the size of this major version, 64",
@@ -364,7 +367,7 @@ fn decode_places(bytes: &[u8], segment_bytes: u64) -> Result<Places, LayoutError
     let labels_bytes = LABELS_BYTES.u64(bytes);
     let voxels = dims.iter().try_fold(1_u64, |voxels, &size| voxels.checked_mul(size.into()));
     check(
-        voxels == Some(labels_bytes) && (1..=MAX_VOXELS).contains(&labels_bytes),
+        voxels == Some(labels_bytes) && (1..=MAX_VOXELS as u64).contains(&labels_bytes),
         LABELS_BYTES,
         labels_bytes,
         "the product of dims, 1 to 2^30",
@@ -372,7 +375,7 @@ fn decode_places(bytes: &[u8], segment_bytes: u64) -> Result<Places, LayoutError
     let slot_header_bytes = SLOT_HEADER_BYTES.u32(bytes);
     let labels_offset = LABELS_OFFSET.u64(bytes);
     check(
-        slot_header_bytes >= slot::HEADER_BYTES as u32
+        slot_header_bytes as usize >= slot::HEADER_BYTES
             && u64::from(slot_header_bytes) <= labels_offset,
         SLOT_HEADER_BYTES,
         slot_header_bytes,
@@ -409,15 +412,15 @@ fn decode_places(bytes: &[u8], segment_bytes: u64) -> Result<Places, LayoutError
         "0 without confidences, else a multiple of 64 after the labels and within the slot",
     )?;
     Ok(Places {
-        segment_bytes,
-        control_offset: CONTROL_OFFSET as u64,
-        slots_offset,
-        slot_bytes,
+        segment_bytes: size(segment_bytes),
+        control_offset: CONTROL_OFFSET,
+        slots_offset: size(slots_offset),
+        slot_bytes: size(slot_bytes),
         slot_count,
-        labels_offset,
-        labels_bytes,
-        confidence_offset,
-        confidence_bytes,
+        labels_offset: size(labels_offset),
+        labels_bytes: size(labels_bytes),
+        confidence_offset: size(confidence_offset),
+        confidence_bytes: size(confidence_bytes),
     })
 }
 
@@ -427,7 +430,7 @@ fn decode_description(bytes: &[u8], places: &Places) -> Result<StreamDescription
         text.ok_or_else(|| not(field, hex(field.of(bytes)), "UTF-8 text padded with zero bytes"))
     };
     let class_count = CLASS_COUNT.u32(bytes) as usize;
-    check(class_count <= CLASS_CAPACITY, CLASS_COUNT, class_count, "at most 64")?;
+    check(class_count <= CLASS_CAPACITY, CLASS_COUNT, class_count as u64, "at most 64")?;
     let mut classes = Vec::with_capacity(class_count);
     for entry in bytes[CLASS_TABLE_OFFSET..].chunks_exact(CLASS_BYTES).take(class_count) {
         let name = CLASS_NAME.of(entry);
@@ -493,14 +496,24 @@ fn is_aligned(offset: u64) -> bool {
 fn check(
     holds: bool,
     field: Field,
-    found: impl ToString,
+    found: impl Into<u64>,
     expected: &'static str,
 ) -> Result<(), LayoutError> {
-    if holds { Ok(()) } else { Err(not(field, found, expected)) }
+    if holds { Ok(()) } else { Err(not(field, found.into().to_string(), expected)) }
 }
 
-fn not(field: Field, found: impl ToString, expected: &'static str) -> LayoutError {
-    LayoutError::Field { field: field.name, found: found.to_string(), expected }
+fn not(field: Field, found: String, expected: &'static str) -> LayoutError {
+    LayoutError::Field { field: field.name, found, expected }
+}
+
+/// A size or offset in memory.
+fn size(value: u64) -> usize {
+    usize::try_from(value).expect("this crate compiles for 64-bit targets only")
+}
+
+/// A size of one of our own headers, or a number of classes.
+fn small(value: usize) -> u32 {
+    u32::try_from(value).expect("headers and class tables are small")
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -24,13 +24,13 @@ fields! {
     EPOCH, "epoch", 16, 8;
     /// u64. The producer's number of the stereo pair; gaps are frames without a grid.
     FRAME_ID, "frame_id", 24, 8;
-    /// u64. When the left image was captured, CLOCK_MONOTONIC nanoseconds.
+    /// u64. When the left image was captured, `CLOCK_MONOTONIC` nanoseconds.
     LEFT_CAPTURE_TIME_NS, "left_capture_time_ns", 32, 8;
-    /// u64. When the right image was captured, CLOCK_MONOTONIC nanoseconds.
+    /// u64. When the right image was captured, `CLOCK_MONOTONIC` nanoseconds.
     RIGHT_CAPTURE_TIME_NS, "right_capture_time_ns", 40, 8;
-    /// u64. When the grid was published, CLOCK_MONOTONIC nanoseconds.
+    /// u64. When the grid was published, `CLOCK_MONOTONIC` nanoseconds.
     PUBLISH_TIME_NS, "publish_time_ns", 48, 8;
-    /// i64. CLOCK_REALTIME minus CLOCK_MONOTONIC at publication, nanoseconds.
+    /// i64. `CLOCK_REALTIME` minus `CLOCK_MONOTONIC` at publication, nanoseconds.
     WALL_OFFSET_NS, "wall_offset_ns", 56, 8;
     /// u64. Duration of the capture stage, nanoseconds.
     CAPTURE_NS, "capture_ns", 64, 8;
@@ -56,10 +56,10 @@ fields! {
     EPIPOLAR_ERROR_PX, "epipolar_error_px", 152, 8;
     /// Zero.
     RESERVED, "reserved", 160, 80;
-    /// u64. CRC-32 of labels, confidences and [`CHECKED`] in this order; the upper half is zero.
-    CHECKSUM, "checksum", 240, 8;
+    /// u32. CRC-32 of labels, confidences and [`CHECKED`], in this order.
+    CHECKSUM, "checksum", 240, 4;
     /// Zero; not covered by the checksum.
-    RESERVED_TAIL, "reserved", 248, 8;
+    RESERVED_TAIL, "reserved", 244, 12;
 }
 
 /// The header of a slot but for the lock, which the seqlock owns: zero in the bytes made here.
@@ -95,7 +95,7 @@ impl SlotHeader {
         CALIBRATION.put(bytes, &record.calibration.code().to_le_bytes());
         let epipolar_error_px = record.epipolar_error_px.unwrap_or(f64::NAN);
         EPIPOLAR_ERROR_PX.put(bytes, &epipolar_error_px.to_le_bytes());
-        CHECKSUM.put(bytes, &u64::from(grid.checksum).to_le_bytes());
+        CHECKSUM.put(bytes, &grid.checksum.to_le_bytes());
         header
     }
 
@@ -112,11 +112,11 @@ impl SlotHeader {
     }
 
     pub(crate) fn set_checksum(&mut self, checksum: u32) {
-        CHECKSUM.put(&mut self.bytes, &u64::from(checksum).to_le_bytes());
+        CHECKSUM.put(&mut self.bytes, &checksum.to_le_bytes());
     }
 
-    pub(crate) fn checksum(&self) -> u64 {
-        CHECKSUM.u64(&self.bytes)
+    pub(crate) fn checksum(&self) -> u32 {
+        CHECKSUM.u32(&self.bytes)
     }
 
     pub(crate) fn sequence(&self) -> u64 {
@@ -135,7 +135,7 @@ impl SlotHeader {
             sequence: self.sequence(),
             publish_time_ns: PUBLISH_TIME_NS.u64(bytes),
             wall_offset_ns: WALL_OFFSET_NS.i64(bytes),
-            checksum: CHECKSUM.u64(bytes) as u32,
+            checksum: self.checksum(),
             record: GridRecord {
                 frame_id: FRAME_ID.u64(bytes),
                 left_capture_time_ns: LEFT_CAPTURE_TIME_NS.u64(bytes),

@@ -55,8 +55,8 @@ impl<'a> LiveGrid<'a> {
         self.copy(self.places.confidence_offset, self.places.confidence_bytes, from, confidence)
     }
 
-    fn copy(&self, offset: u64, length: u64, from: usize, out: &mut [u8]) -> bool {
-        if from.checked_add(out.len()).is_none_or(|end| end as u64 > length) {
+    fn copy(&self, offset: usize, length: usize, from: usize, out: &mut [u8]) -> bool {
+        if from.checked_add(out.len()).is_none_or(|end| end > length) {
             return false;
         }
         let words = part(self.slot, offset);

@@ -12,7 +12,7 @@ use crate::description::StreamDescription;
 use crate::grid::Grid;
 use crate::layout::AbiVersion;
 use crate::layout::handshake::{NOTIFICATION_BYTES, Notification};
-use crate::layout::segment::{Places, SegmentHeader};
+use crate::layout::segment::SegmentHeader;
 use crate::layout::slot::{self, SlotHeader};
 use crate::seqlock;
 use crate::words::{self, ReadOnlyWord, ReadOnlyWords, WORD_BYTES};
@@ -146,9 +146,8 @@ impl Reader {
     /// published, [`ReadError::OutOfMemory`] when `grid` cannot get its size.
     pub fn copy(&self, sequence: u64, grid: &mut Grid) -> Result<(), ReadError> {
         let places = self.header.places;
-        // Both fit a usize: they lie within a mapping.
-        resize(&mut grid.labels, places.labels_bytes as usize)?;
-        resize(&mut grid.confidence, places.confidence_bytes as usize)?;
+        resize(&mut grid.labels, places.labels_bytes)?;
+        resize(&mut grid.confidence, places.confidence_bytes)?;
         let slot = self.slot(sequence)?;
         let read = seqlock::read(&slot[LOCK_WORD], sequence, || {
             let checksum = if self.verify_checksum {
@@ -173,7 +172,7 @@ impl Reader {
         if header.epoch() != self.header.epoch {
             return corrupt("its slot claims another epoch");
         }
-        if checksum.is_some_and(|sum| u64::from(sum.finish(&header)) != header.checksum()) {
+        if checksum.is_some_and(|sum| sum.finish(&header) != header.checksum()) {
             return corrupt("its checksum does not fit");
         }
         grid.published = header.decode();
@@ -285,7 +284,7 @@ impl Reader {
 
     /// Size of the segment, bytes.
     pub fn segment_bytes(&self) -> u64 {
-        self.header.places.segment_bytes
+        self.header.places.segment_bytes as u64
     }
 
     /// Who writes, as the kernel recorded it when the writer began to listen.
@@ -326,13 +325,11 @@ impl Reader {
         if sequence == 0 || sequence > self.newest().min(seqlock::MAX_SEQUENCE) {
             return Err(ReadError::NoGrid);
         }
-        let Places { slot_bytes, .. } = self.header.places;
-        let from = self.header.places.slot_offset(sequence) as usize / WORD_BYTES;
-        Ok(&self.words.words()[from..from + slot_bytes as usize / WORD_BYTES])
+        Ok(&self.words.words()[self.header.places.slot_words(sequence)])
     }
 
     fn sleep(&self, newest: u64, at_most: Duration) -> Result<(), ReadError> {
-        // Truncated on purpose: the futex word is the first half of the newest index.
+        #[allow(clippy::cast_possible_truncation, reason = "the futex word is the lower half")]
         let expected = newest as u32;
         // A slice of 100 ms fits any time type.
         let timeout = Timespec { tv_sec: 0, tv_nsec: i64::from(at_most.subsec_nanos()) };
@@ -344,7 +341,7 @@ impl Reader {
     }
 
     fn newest_word(&self) -> usize {
-        self.header.places.control_offset as usize / WORD_BYTES
+        self.header.places.control_offset / WORD_BYTES
     }
 }
 
@@ -419,8 +416,8 @@ fn resize(bytes: &mut Vec<u8>, length: usize) -> Result<(), ReadError> {
 }
 
 /// The words of a slot from `offset` bytes on.
-fn part(slot: &[ReadOnlyWord], offset: u64) -> &[ReadOnlyWord] {
-    &slot[offset as usize / WORD_BYTES..]
+fn part(slot: &[ReadOnlyWord], offset: usize) -> &[ReadOnlyWord] {
+    &slot[offset / WORD_BYTES..]
 }
 
 fn load_header(slot: &[ReadOnlyWord]) -> SlotHeader {

@@ -113,7 +113,7 @@ impl Writer {
         description: &StreamDescription,
         options: &WriterOptions,
     ) -> Result<Self, WriterError> {
-        description.validate()?;
+        let voxels = description.validated_voxels()?;
         if !(2..=MAX_SLOTS).contains(&options.slot_count) {
             return Err(WriterError::SlotCount { found: options.slot_count });
         }
@@ -121,7 +121,6 @@ impl Writer {
             rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
                 .map_err(|error| WriterError::system("PR_SET_DUMPABLE", error))?;
         }
-        let voxels = description.grid.voxels().expect("validated: the dims have a product");
         let header = SegmentHeader {
             abi: SegmentHeader::ABI,
             epoch: random_epoch()?,
@@ -170,13 +169,12 @@ impl Writer {
     ) -> Result<u64, PublishError> {
         let start_ns = clock::monotonic_now_ns();
         let places = &self.header.places;
-        // Lengths in bytes fit a u64, and offsets within the mapped segment a usize.
-        if labels.len() as u64 != places.labels_bytes {
+        if labels.len() != places.labels_bytes {
             let expected = places.labels_bytes;
             return Err(PublishError::Labels { found: labels.len(), expected });
         }
         let found = confidence.map(<[u8]>::len);
-        if found.unwrap_or(0) as u64 != places.confidence_bytes {
+        if found.unwrap_or(0) != places.confidence_bytes {
             return Err(PublishError::Confidence { found, expected: places.confidence_bytes });
         }
         let sequence = self.sequence + 1;
@@ -185,16 +183,13 @@ impl Writer {
         }
 
         let words = self.shared.words.words();
-        let from = places.slot_offset(sequence) as usize / WORD_BYTES;
-        let slot = &words[from..from + places.slot_bytes as usize / WORD_BYTES];
-        let (lock, record_words) = slot[..slot::HEADER_BYTES / WORD_BYTES]
-            .split_first()
-            .expect("a slot header has more than one word");
+        let slot = &words[places.slot_words(sequence)];
+        let (lock, record_words) = (&slot[0], &slot[1..slot::HEADER_BYTES / WORD_BYTES]);
         seqlock::write(lock, sequence, || {
             let mut checksum = Checksum::default();
-            checksum.store(&slot[places.labels_offset as usize / WORD_BYTES..], labels);
+            checksum.store(&slot[places.labels_offset / WORD_BYTES..], labels);
             if let Some(confidence) = confidence {
-                let at = places.confidence_offset as usize / WORD_BYTES;
+                let at = places.confidence_offset / WORD_BYTES;
                 checksum.store(&slot[at..], confidence);
             }
             let mut grid = PublishedGrid {
@@ -310,7 +305,7 @@ pub enum WriterError {
         /// What was tried.
         operation: &'static str,
         /// Size of the segment.
-        bytes: u64,
+        bytes: usize,
         /// What the system said.
         source: std::io::Error,
     },
@@ -344,7 +339,7 @@ pub enum PublishError {
         /// Labels given.
         found: usize,
         /// Voxels of the grid.
-        expected: u64,
+        expected: usize,
     },
     /// Not one confidence for every voxel, or confidences where the stream has none.
     #[error("confidence: found {found:?} bytes, expected {expected} (0: the stream has none)")]
@@ -352,7 +347,7 @@ pub enum PublishError {
         /// Confidences given.
         found: Option<usize>,
         /// Voxels of the grid, or 0.
-        expected: u64,
+        expected: usize,
     },
     /// The segment has held as many grids as it can count.
     #[error("the sequence is exhausted; create a new writer")]

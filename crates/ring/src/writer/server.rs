@@ -85,7 +85,10 @@ impl Server {
         watch(&epoll, &shared.wake, WAKE).map_err(failed("epoll_ctl"))?;
         let spare = spare(&listener).map_err(failed("dup"))?;
         Ok(Self {
-            accepted: Accepted { epoch: header.epoch, segment_bytes: header.places.segment_bytes },
+            accepted: Accepted {
+                epoch: header.epoch,
+                segment_bytes: header.places.segment_bytes as u64,
+            },
             access: options.access.clone(),
             own_uid: rustix::process::geteuid().as_raw(),
             max_clients: options.max_clients,
