@@ -6,7 +6,7 @@
 
 use crate::{
     ImageSize,
-    camera::{Intrinsics, Projector},
+    camera::{Intrinsics, PreparedCamera},
     network::View,
     rectification::{RemapTable, Rotations},
     rig::{RigError, StereoRig},
@@ -74,8 +74,9 @@ impl NetworkCameras {
             && match fit {
                 Fit::Crop => true,
                 Fit::Rectify => {
-                    let (left, right) = (rig.left.intrinsics, rig.right.intrinsics);
-                    size == image && left == right && left.fx == left.fy
+                    let square = Intrinsics { fy: rig.left.intrinsics.fx, ..rig.left.intrinsics };
+                    let square_pixels = [&rig.left, &rig.right].map(|c| c.intrinsics == square);
+                    size == image && square_pixels == [true, true]
                 }
             };
         if same_pixels {
@@ -165,10 +166,10 @@ impl<'a> PhysicalView<'a> {
     /// to. Where the lens model ends before the image does, the border is where it ends. Points that a
     /// pinhole cannot show are left out.
     fn border(&self, image: ImageSize) -> Vec<(Side, [f64; 2])> {
-        let projector = Projector::new(self.camera);
+        let prepared = PreparedCamera::new(self.camera);
         let principal = [self.camera.intrinsics.cx, self.camera.intrinsics.cy];
         let towards = |pixel: [f64; 2], share: f64| {
-            projector.unproject([0, 1].map(|i| principal[i] + share * (pixel[i] - principal[i])))
+            prepared.unproject([0, 1].map(|i| principal[i] + share * (pixel[i] - principal[i])))
         };
         let [right, bottom] = [f64::from(image.width - 1), f64::from(image.height - 1)];
         let mut points = Vec::with_capacity(4 * BORDER_STEPS);
@@ -204,11 +205,11 @@ impl<'a> PhysicalView<'a> {
     /// Whether every pixel on the border of a `size` image of the camera `rectified` lies inside the physical
     /// image. Then those inside the border do, too: what a camera shows has no holes.
     fn covers(&self, image: ImageSize, rectified: &Intrinsics, size: ImageSize) -> bool {
-        let projector = Projector::new(self.camera);
+        let prepared = PreparedCamera::new(self.camera);
         let camera_from_rectified = self.rotation.transpose();
         let inside = |u: u32, v: u32| {
             let [x, y] = rectified.plane([f64::from(u), f64::from(v)]);
-            projector.project(&(camera_from_rectified * Vector3::new(x, y, 1.0))).is_ok_and(
+            prepared.project(&(camera_from_rectified * Vector3::new(x, y, 1.0))).is_ok_and(
                 |[x, y]| {
                     (0.0..=f64::from(image.width - 1)).contains(&x)
                         && (0.0..=f64::from(image.height - 1)).contains(&y)

@@ -2,14 +2,16 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod golden;
+mod rigs;
 
-use nalgebra::{Matrix3, Matrix4, Vector3};
+use nalgebra::{Matrix3, Matrix4, Vector3, Vector4};
 use occdepth_geometry::{
     ImageSize,
     camera::{Camera, Distortion, Intrinsics},
-    rectification::{Crop, RemapTable, StereoRectification},
+    rectification::{Crop, RectificationError, RemapTable, StereoRectification},
     rig::StereoRig,
 };
+use proptest::prelude::*;
 use serde_json::Value;
 
 #[test]
@@ -27,6 +29,279 @@ fn a_drone_rig_is_rectified_as_by_opencv() {
 #[test]
 fn a_fisheye_rig_is_rectified_as_by_opencv() {
     agrees_with_golden("a_fisheye_rig_is_rectified_as_by_opencv", "tumvi_kb4.json");
+}
+
+/// focal length, cx, cy and P2's last entry, by `OpenCV` 5.0 for `rigs::pinholes()`.
+#[test]
+fn every_alpha_and_size_gives_opencvs_camera() {
+    let rig = rigs::pinholes();
+    let (same, wide, small) = ((800, 600), (1024, 600), (640, 360));
+    for (alpha, size, expected) in [
+        (
+            -1.0,
+            same,
+            [516.5, 385.868_133_544_921_9, 296.367_847_442_626_95, -129.178_704_831_717_5],
+        ),
+        (
+            0.0,
+            same,
+            [
+                471.994_687_548_165_2,
+                385.868_133_544_921_9,
+                296.367_847_442_626_95,
+                -118.047_749_128_602_45,
+            ],
+        ),
+        (
+            0.5,
+            same,
+            [
+                410.271_087_879_218_2,
+                385.868_133_544_921_9,
+                296.367_847_442_626_95,
+                -102.610_431_291_649_89,
+            ],
+        ),
+        (
+            1.0,
+            same,
+            [
+                348.547_488_210_271_3,
+                385.868_133_544_921_9,
+                296.367_847_442_626_95,
+                -87.173_113_454_697_33,
+            ],
+        ),
+        (
+            1.0,
+            small,
+            [
+                208.439_134_393_898,
+                313.056_704_711_914_05,
+                178.572_425_079_345_7,
+                -52.131_456_761_370_856,
+            ],
+        ),
+        (
+            0.0,
+            wide,
+            [
+                560.770_788_621_172_5,
+                493.911_210_937_5,
+                296.367_847_442_626_95,
+                -140.251_005_191_759_73,
+            ],
+        ),
+        (
+            -1.0,
+            small,
+            [309.9, 313.056_704_711_914_05, 178.572_425_079_345_7, -77.507_222_899_030_51],
+        ),
+    ] {
+        camera_is(&rig, Crop::Alpha(alpha), size, expected);
+    }
+    // Source pixels of the last of these rectified cameras' left image.
+    let rectification = StereoRectification::new(&rig, Crop::Alpha(-1.0), pixels(small)).unwrap();
+    entries_are(
+        &rectification.left_map(&rig),
+        [
+            (0, 0, [1.708_692_669_868_469_2, 82.207_580_566_406_25]),
+            (639, 0, [799.927_185_058_593_8, 61.584_083_557_128_906]),
+            (320, 180, [414.591_003_417_968_75, 295.224_822_998_046_9]),
+            (100, 300, [104.375_068_664_550_78, 473.867_645_263_671_9]),
+            (639, 359, [815.480_041_503_906_2, 502.900_665_283_203_1]),
+        ],
+    );
+}
+
+/// The same for `rigs::fisheyes()`.
+#[test]
+fn every_balance_and_size_gives_opencvs_camera() {
+    let rig = rigs::fisheyes();
+    let (same, small) = ((800, 600), (640, 360));
+    for (balance, size, expected) in [
+        (
+            0.0,
+            same,
+            [
+                200.513_796_542_091_77,
+                377.346_003_703_866_13,
+                299.759_934_199_647_3,
+                -50.149_298_234_652_335,
+            ],
+        ),
+        (
+            0.5,
+            same,
+            [
+                150.617_091_002_791_85,
+                383.022_961_949_048_4,
+                299.788_736_989_099_3,
+                -37.669_933_671_368_02,
+            ],
+        ),
+        (
+            1.0,
+            same,
+            [
+                100.720_385_463_491_94,
+                388.699_920_194_230_7,
+                299.817_539_778_551_24,
+                -25.190_569_108_083_71,
+            ],
+        ),
+        (
+            0.3,
+            small,
+            [
+                102.345_463_931_107_06,
+                304.601_742_920_780_4,
+                179.866_329_523_991_06,
+                -25.597_007_698_009_044,
+            ],
+        ),
+    ] {
+        camera_is(&rig, Crop::Balance(balance), size, expected);
+    }
+    let rectification = StereoRectification::new(&rig, Crop::Balance(0.3), pixels(small)).unwrap();
+    entries_are(
+        &rectification.right_map(&rig),
+        [
+            (0, 0, [48.801_582_336_425_78, 104.091_552_734_375]),
+            (639, 0, [741.004_699_707_031_2, 108.286_003_112_792_97]),
+            (320, 180, [435.459_075_927_734_4, 300.890_747_070_312_5]),
+            (100, 300, [89.211_502_075_195_31, 488.793_395_996_093_75]),
+            (639, 359, [746.115_173_339_843_8, 484.027_740_478_515_6]),
+        ],
+    );
+}
+
+fn camera_is(rig: &StereoRig, crop: Crop, size: (u32, u32), expected: [f64; 4]) {
+    let StereoRectification { p1, p2, q, .. } =
+        StereoRectification::new(rig, crop, pixels(size)).unwrap();
+    for (found, expected) in [p1.m11, p1.m13, p1.m23, p2.m14].iter().zip(&expected) {
+        assert!((found - expected).abs() < 1e-6, "{crop:?} {size:?}: {found} {expected}");
+    }
+    assert_eq!(p1.fixed_view::<3, 3>(0, 0), p2.fixed_view::<3, 3>(0, 0));
+    assert!((q.m43 - 3.998_337_037_616_611).abs() < 1e-6, "{}", q.m43);
+}
+
+fn entries_are<const N: usize>(map: &RemapTable, expected: [(u32, u32, [f64; 2]); N]) {
+    for (u, v, expected) in expected {
+        let found = map.source[(v * map.size.width + u) as usize];
+        for axis in 0..2 {
+            let error = f64::from(found[axis]) - expected[axis];
+            assert!(error.abs() < 0.01, "({u}, {v}): {found:?} {expected:?}");
+        }
+    }
+}
+
+#[test]
+fn rectified_images_stay_as_they_are() {
+    let rig = rigs::rectified();
+    let result = StereoRectification::new(&rig, Crop::Alpha(0.0), rig.image_size).unwrap();
+    assert_eq!((result.r1, result.r2), (Matrix3::identity(), Matrix3::identity()));
+    let k = rig.left.intrinsics.matrix();
+    assert_eq!(result.p1, k.insert_column(3, 0.0));
+    // A point's pixel in the right image, by way of P2 and by way of the right camera.
+    let point = Vector4::new(1.0, -0.5, 8.0, 1.0);
+    let direct = rig.right.project(&(rig.right_from_left * point).xyz()).unwrap();
+    let through_p2 = result.p2 * point;
+    assert!((through_p2.x / through_p2.z - direct[0]).abs() < 1e-9);
+    assert!((through_p2.y / through_p2.z - direct[1]).abs() < 1e-9);
+    let map = result.right_map(&rig);
+    for (u, v) in [(0, 0), (1225, 369), (613, 200)] {
+        let found = map.source[v * 1226 + u];
+        assert!((found[0] - u as f32).abs() < 1e-3 && (found[1] - v as f32).abs() < 1e-3);
+    }
+    // Half the size: the same view, half the pixels.
+    let half = StereoRectification::new(&rig, Crop::Alpha(0.0), pixels((613, 185))).unwrap();
+    assert_eq!(half.p1.row(0), result.p1.row(0) / 2.0);
+    assert_eq!(half.p2.row(1), result.p2.row(1) / 2.0);
+}
+
+#[test]
+fn what_a_lens_cannot_show_is_nan() {
+    // This lens turns back at radius 1.054 (see the camera tests): at alpha 1 the view reaches further.
+    let mut rig = rigs::pinholes();
+    let lens = Distortion::radial_tangential(&[-0.3, 0.0, 0.0, 0.0]).unwrap();
+    (rig.left.distortion, rig.right.distortion) = (lens, lens);
+    rig.right_from_left = rigs::rigid([0.0; 3], [-0.25, 0.0, 0.0]);
+    let result = StereoRectification::new(&rig, Crop::Alpha(1.0), rig.image_size).unwrap();
+    let map = result.left_map(&rig);
+    let mut unseen = 0;
+    for (index, source) in map.source.iter().enumerate() {
+        let (u, v) = ((index % 800) as f64, (index / 800) as f64);
+        let x = (u - result.p1.m13) / result.p1.m11;
+        let y = (v - result.p1.m23) / result.p1.m22;
+        let beyond = x.hypot(y) >= 0.9_f64.sqrt().recip();
+        assert_eq!(source[0].is_nan() && source[1].is_nan(), beyond, "({u}, {v}): {source:?}");
+        unseen += u32::from(beyond);
+    }
+    assert!(unseen > 1000, "{unseen}");
+}
+
+#[test]
+fn choices_that_do_not_fit_the_rig_are_refused() {
+    let size = pixels((320, 240));
+    let (pinholes, fisheyes) = (rigs::pinholes(), rigs::fisheyes());
+    let mixed = StereoRig { right: fisheyes.right, ..pinholes.clone() };
+    let refusal =
+        |rig: &StereoRig, crop, size| StereoRectification::new(rig, crop, size).unwrap_err();
+    for alpha in [-0.5, -2.0, 1.01, f64::NAN] {
+        let message = refusal(&pinholes, Crop::Alpha(alpha), size).to_string();
+        assert!(message.contains("alpha is"), "{message}");
+    }
+    assert_eq!(
+        refusal(&fisheyes, Crop::Balance(1.5), size),
+        RectificationError::Balance { found: 1.5 }
+    );
+    assert_eq!(refusal(&fisheyes, Crop::Alpha(0.0), size), RectificationError::AlphaOfFisheye);
+    assert_eq!(refusal(&pinholes, Crop::Balance(0.0), size), RectificationError::BalanceOfPinhole);
+    assert_eq!(refusal(&mixed, Crop::Alpha(0.0), size), RectificationError::MixedModels);
+    let empty = pixels((320, 0));
+    let message = refusal(&pinholes, Crop::Alpha(0.0), empty).to_string();
+    assert!(message.contains("320x0"), "{message}");
+    let backwards =
+        StereoRig { right_from_left: rigs::rigid([0.0; 3], [0.25, 0.0, 0.0]), ..rigs::pinholes() };
+    let message = refusal(&backwards, Crop::Alpha(0.0), size).to_string();
+    assert!(message.contains("right_from_left.translation_m"), "{message}");
+}
+
+proptest! {
+    /// Whatever the rig: rotations, and the baseline along x.
+    #[test]
+    fn rectified_views_differ_by_a_shift_along_x(rig in rigs::any_rig()) {
+        let crop = match rig.left.distortion {
+            Distortion::RadialTangential(_) => Crop::Alpha(-1.0),
+            Distortion::KannalaBrandt(_) => Crop::Balance(0.0),
+        };
+        match StereoRectification::new(&rig, crop, rig.image_size) {
+            Err(error) => {
+                let mixed = std::mem::discriminant(&rig.left.distortion)
+                    != std::mem::discriminant(&rig.right.distortion);
+                prop_assert!(mixed && error == RectificationError::MixedModels, "{}", error);
+            }
+            Ok(result) if !rig.rectified => {
+                for r in [result.r1, result.r2] {
+                    prop_assert!((r.transpose() * r - Matrix3::identity()).amax() < 1e-12);
+                    prop_assert!((r.determinant() - 1.0).abs() < 1e-12);
+                }
+                // Left to right in rectified axes: no rotation is left, and only x of the translation.
+                let [r1, r2] = [result.r1, result.r2].map(|r| r.to_homogeneous());
+                let shift = r2 * rig.right_from_left * r1.transpose();
+                let mut expected = Matrix4::identity();
+                expected.m14 = -rig.baseline_m();
+                prop_assert!((shift - expected).amax() < 1e-9, "{shift}");
+                prop_assert!((result.p2.m14 + rig.baseline_m() * result.p1.m11).abs() < 1e-6);
+            }
+            Ok(_) => {}
+        }
+    }
+}
+
+fn pixels((width, height): (u32, u32)) -> ImageSize {
+    ImageSize { width, height }
 }
 
 /// R, P, Q to 1e-6, maps to 0.01 px.
@@ -53,7 +328,7 @@ fn agrees_with_golden(test: &str, file: &str) {
             assert!((ours - theirs).abs() <= 1e-6, "{file} {name}: {ours} {theirs}");
         }
     }
-    let stride = golden["map_stride"].as_u64().unwrap() as usize;
+    let stride = usize::try_from(golden["map_stride"].as_u64().unwrap()).unwrap();
     for (map, name) in
         [(rectification.left_map(&rig), "map1"), (rectification.right_map(&rig), "map2")]
     {
@@ -88,8 +363,7 @@ fn golden_rig(golden: &Value) -> StereoRig {
             distortion: distortion.unwrap(),
         }
     };
-    let mut right_from_left =
-        Matrix3::from_row_slice(&numbers(&golden["R"])).to_homogeneous();
+    let mut right_from_left = Matrix3::from_row_slice(&numbers(&golden["R"])).to_homogeneous();
     right_from_left
         .fixed_view_mut::<3, 1>(0, 3)
         .copy_from(&Vector3::from_row_slice(&numbers(&golden["T"])));
@@ -105,8 +379,8 @@ fn golden_rig(golden: &Value) -> StereoRig {
 }
 
 fn image_size(value: &Value) -> ImageSize {
-    let [width, height] = numbers(value)[..] else { panic!("{value}") };
-    ImageSize { width: width as u32, height: height as u32 }
+    let [width, height]: [u32; 2] = serde_json::from_value(value.clone()).unwrap();
+    ImageSize { width, height }
 }
 
 /// All numbers of a nested list.

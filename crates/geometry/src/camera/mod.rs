@@ -32,7 +32,7 @@ impl Camera {
     /// [`ProjectionError::BeyondLens`] outside the range in which the lens model is one-to-one,
     /// [`ProjectionError::NotFinite`].
     pub fn project(&self, point: &Vector3<f64>) -> Result<[f64; 2], ProjectionError> {
-        Projector::new(self).project(point)
+        PreparedCamera::new(self).project(point)
     }
 
     /// The unit vector, in the camera's frame, along which the pixel (x, y) looks.
@@ -41,7 +41,7 @@ impl Camera {
     /// [`ProjectionError::NoRay`] when the lens model sends no ray of its valid range to this pixel,
     /// [`ProjectionError::NotFinite`].
     pub fn unproject(&self, pixel: [f64; 2]) -> Result<Vector3<f64>, ProjectionError> {
-        Projector::new(self).unproject(pixel)
+        PreparedCamera::new(self).unproject(pixel)
     }
 
     /// The pixel that a camera with the same intrinsics and no distortion (a pinhole) has for what
@@ -119,14 +119,14 @@ pub enum ProjectionError {
 
 /// A camera with the range of its lens model worked out, for loops over many points.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Projector {
+pub(crate) struct PreparedCamera {
     intrinsics: Intrinsics,
     distortion: Distortion,
     /// See [`Distortion::limit`].
     limit: f64,
 }
 
-impl Projector {
+impl PreparedCamera {
     pub(crate) fn new(camera: &Camera) -> Self {
         Self {
             intrinsics: camera.intrinsics,

@@ -56,6 +56,7 @@ impl StereoRectification {
     ///
     /// # Errors
     /// [`RectificationError`].
+    #[allow(clippy::float_cmp, reason = "alpha -1 is a name, not the result of a computation")]
     pub fn new(rig: &StereoRig, crop: Crop, size: ImageSize) -> Result<Self, RectificationError> {
         rig.validate(&rig.name)?;
         if size.width == 0 || size.height == 0 {
@@ -72,7 +73,7 @@ impl StereoRectification {
                 Distortion::RadialTangential(_),
                 Crop::Alpha(alpha),
             ) => {
-                if !(alpha == -1.0 || (0.0..=1.0).contains(&alpha)) {
+                if alpha != -1.0 && !(0.0..=1.0).contains(&alpha) {
                     return Err(RectificationError::Alpha { found: alpha });
                 }
                 opencv::pinhole(&views, rig.image_size, size, alpha)

@@ -90,12 +90,12 @@ fn fisheye_camera(
     let [width, height] = [f64::from(image.width), f64::from(image.height)];
     let [middle_x, middle_y] = [f64::from(image.width / 2), f64::from(image.height / 2)];
     let aspect = camera.intrinsics.fx / camera.intrinsics.fy;
-    let points = [[middle_x, 0.0], [width, middle_y], [middle_x, height], [0.0, middle_y]]
-    .map(|pixel| {
-        let [x, y] =
-            fisheye_undistort(camera, pixel).map_or(NOT_UNDISTORTED, |p| rotate(rotation, p));
-        [x, y * aspect]
-    });
+    let points =
+        [[middle_x, 0.0], [width, middle_y], [middle_x, height], [0.0, middle_y]].map(|pixel| {
+            let [x, y] =
+                fisheye_undistort(camera, pixel).map_or(NOT_UNDISTORTED, |p| rotate(rotation, p));
+            [x, y * aspect]
+        });
     let count = points.len() as f64;
     let centre = [0, 1].map(|axis| points.iter().map(|p| p[axis]).sum::<f64>() / count);
     let low = [0, 1].map(|axis| points.iter().map(|p| p[axis]).fold(f64::INFINITY, f64::min));
@@ -205,6 +205,7 @@ fn rotate(rotation: &Matrix3<f64>, [x, y]: [f64; 2]) -> [f64; 2] {
 }
 
 /// Rounds to single precision.
+#[allow(clippy::cast_possible_truncation, reason = "rounding is the purpose")]
 fn single(x: f64) -> f64 {
     f64::from(x as f32)
 }

@@ -305,17 +305,10 @@ impl Check<'_> {
             translation.iter().all(|t| t.abs() <= TRANSLATION_MAX_M),
             || (format!("{:?}", translation.as_slice()), "three finite numbers below 100 m"),
         )?;
-        let bottom = matrix.row(3);
-        self.that(
-            field,
-            bottom[0] == 0.0 && bottom[1] == 0.0 && bottom[2] == 0.0 && bottom[3] == 1.0,
-            || {
-                (
-                    format!("a matrix with the last row {:?}", bottom.iter().collect::<Vec<_>>()),
-                    "0 0 0 1",
-                )
-            },
-        )
+        self.that(field, *matrix == transform(&rotation, &translation), || {
+            let last_row: Vec<f64> = matrix.row(3).iter().copied().collect();
+            (format!("a matrix with the last row {last_row:?}"), "the last row 0 0 0 1")
+        })
     }
 
     /// The right camera must lie mostly to the right of the left one, seen along the mean of both axes.

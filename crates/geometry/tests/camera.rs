@@ -1,0 +1,240 @@
+//! Cameras against `OpenCV` 5.0 (`projectPoints`, `undistortPoints` run to convergence) and closed forms.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod rigs;
+
+use nalgebra::Vector3;
+use occdepth_geometry::camera::{
+    Camera, CoefficientError, Distortion, Intrinsics, ProjectionError,
+};
+use proptest::prelude::*;
+use rigs::camera;
+use std::f64::consts::PI;
+
+const POINTS: [[f64; 3]; 4] =
+    [[0.3, -0.2, 1.0], [-0.5, 0.4, 1.2], [0.0, 0.0, 2.0], [1.5, 0.7, 3.0]];
+const PINHOLE: [f64; 4] = [520.0, 515.0, 405.0, 290.0];
+
+#[test]
+fn points_project_as_by_opencv() {
+    let five = [-0.31, 0.12, 0.0008, -0.0005, -0.02];
+    let cases = [
+        (
+            camera(PINHOLE, Distortion::radial_tangential(&five[..4])),
+            [
+                [554.899_048, 191.059_436],
+                [205.069_579_474_608_5, 448.465_062_882_507_9],
+                [405.0, 290.0],
+                [643.241_505_185_185_1, 400.272_351_876_543_2],
+            ],
+        ),
+        (
+            camera(PINHOLE, Distortion::radial_tangential(&five)),
+            [
+                [554.892_193_36, 191.063_961_819_999_97],
+                [205.169_599_323_595_38, 448.385_816_310_790_62],
+                [405.0, 290.0],
+                [643.094_772_284_225, 400.204_534_939_625_03],
+            ],
+        ),
+        (
+            camera(
+                PINHOLE,
+                Distortion::radial_tangential(&[0.4, -0.3, 0.001, -0.002, 0.05, 0.7, -0.1, 0.02]),
+            ),
+            [
+                [554.555_646_903_785_9, 191.232_608_775_064_4],
+                [205.884_046_978_181_4, 447.673_122_073_697_3],
+                [405.0, 290.0],
+                [640.749_257_375_761_7, 399.261_596_062_059_65],
+            ],
+        ),
+        (
+            camera(
+                [300.0, 301.0, 402.0, 297.0],
+                Distortion::kannala_brandt(&[0.02, -0.005, 0.001, -0.0002]),
+            ),
+            [
+                [488.579_360_736_029_23, 239.088_027_596_567_14],
+                [286.654_676_775_157_55, 389.583_846_108_473_5],
+                [402.0, 297.0],
+                [539.723_235_779_806_6, 361.485_079_508_556_1],
+            ],
+        ),
+    ];
+    for (camera, expected) in cases {
+        for (point, expected) in POINTS.into_iter().zip(expected) {
+            let point = Vector3::from(point);
+            close(camera.project(&point).unwrap(), expected, 2e-7);
+            let ray = camera.unproject(expected).unwrap();
+            assert!((ray - point.normalize()).norm() < 1e-8, "{ray} {point}");
+        }
+    }
+}
+
+#[test]
+fn pixels_are_undistorted_as_by_opencv() {
+    let camera = rigs::pinholes().left;
+    for (pixel, expected) in [
+        ([100.0, 80.0], [36.497_373_112_575_73, 35.743_889_398_594_945]),
+        ([700.0, 500.0], [758.486_634_645_055_8, 541.134_113_175_968_1]),
+        ([405.0, 290.0], [405.0, 290.0]),
+        ([30.0, 570.0], [-100.293_974_008_705_39, 666.851_336_185_314]),
+    ] {
+        close(camera.undistort(pixel).unwrap(), expected, 3e-6);
+    }
+}
+
+#[test]
+fn a_lens_list_has_opencvs_lengths() {
+    let k = [-0.3, 0.1, 0.001, -0.001, 0.02, 0.3, 0.2, 0.1];
+    for length in [4, 5, 8] {
+        let mut padded = [0.0; 8];
+        padded[..length].copy_from_slice(&k[..length]);
+        let lens = Distortion::radial_tangential(&k[..length]);
+        assert_eq!(lens, Ok(Distortion::RadialTangential(padded)));
+        for longer in [12, 14] {
+            let mut list = padded.to_vec();
+            list.resize(longer, 0.0);
+            assert_eq!(Distortion::radial_tangential(&list), lens);
+        }
+    }
+    assert_eq!(Distortion::radial_tangential(&[]), Ok(Distortion::NONE));
+    for (index, name) in [(8, "s1"), (11, "s4"), (12, "tau_x"), (13, "tau_y")] {
+        let mut list = [0.0; 14];
+        list[index] = 0.01;
+        assert_eq!(
+            Distortion::radial_tangential(&list),
+            Err(CoefficientError::Unsupported { name, found: 0.01 })
+        );
+    }
+    for length in [1, 2, 3, 6, 7, 9, 13, 15] {
+        let message = Distortion::radial_tangential(&vec![0.0; length]).unwrap_err().to_string();
+        assert!(message.contains(&format!("found {length}")), "{message}");
+    }
+    assert!(Distortion::kannala_brandt(&[0.0; 5]).is_err());
+    let message = Distortion::kannala_brandt(&[0.0, 0.0, f64::NAN, 0.0]).unwrap_err().to_string();
+    assert!(message.contains("k3") && message.contains("NaN"), "{message}");
+}
+
+#[test]
+fn a_pinhole_sees_only_what_is_in_front() {
+    let camera = camera(PINHOLE, Distortion::radial_tangential(&[]));
+    for z in [0.0, -1e-9, -5.0] {
+        assert_eq!(camera.project(&Vector3::new(0.1, 0.2, z)), Err(ProjectionError::Behind { z }));
+    }
+    assert_eq!(camera.project(&Vector3::new(f64::NAN, 0.0, 1.0)), Err(ProjectionError::NotFinite));
+    assert_eq!(camera.unproject([f64::INFINITY, 0.0]), Err(ProjectionError::NotFinite));
+}
+
+#[test]
+fn the_range_of_a_pinhole_ends_where_its_distortion_turns_back() {
+    // r (1 - 0.3 r^2) rises up to r = 1 / sqrt(0.9), where it is 2 r / 3.
+    let camera =
+        camera([100.0, 100.0, 0.0, 0.0], Distortion::radial_tangential(&[-0.3, 0.0, 0.0, 0.0]));
+    let turn = 0.9_f64.sqrt().recip();
+    let at = |r: f64| camera.project(&Vector3::new(0.6 * r, -0.8 * r, 1.0));
+    let inside = at(turn * 0.999_999).unwrap();
+    assert!((inside[0].hypot(inside[1]) - 100.0 * turn * 2.0 / 3.0).abs() < 1e-8);
+    // The polynomial itself comes back to the same pixels from outside: those points are not there.
+    for outside in [1.000_001, 1.2, 1.7, 3.0, 1e6] {
+        assert!(matches!(at(turn * outside), Err(ProjectionError::BeyondLens { .. })));
+    }
+    let edge = 100.0 * turn * 2.0 / 3.0;
+    assert!(camera.unproject([0.0, edge - 1e-6]).is_ok());
+    assert_eq!(
+        camera.unproject([0.0, edge + 1e-4]),
+        Err(ProjectionError::NoRay { x: 0.0, y: edge + 1e-4 })
+    );
+}
+
+#[test]
+fn a_pole_ends_the_range_of_a_rational_lens() {
+    // (1 - 0.25 s) / (1 - 0.25 s) is 1 everywhere but at s = 4; the model is not to be used beyond.
+    let k = [-0.25, 0.0, 0.0, 0.0, 0.0, -0.25, 0.0, 0.0];
+    let camera = camera([100.0, 100.0, 0.0, 0.0], Distortion::radial_tangential(&k));
+    close(camera.project(&Vector3::new(1.5, 0.0, 1.0)).unwrap(), [150.0, 0.0], 1e-9);
+    assert!(camera.project(&Vector3::new(2.5, 0.0, 1.0)).is_err());
+}
+
+#[test]
+fn an_equidistant_fisheye_sees_behind_itself() {
+    // With zero coefficients the radius is the angle.
+    let camera = camera([200.0, 200.0, 320.0, 240.0], Distortion::kannala_brandt(&[0.0; 4]));
+    for angle in [1e-9, 0.5, PI / 2.0, 2.1, 3.1] {
+        let ray = Vector3::new(0.0, f64::sin(angle), f64::cos(angle));
+        close(camera.project(&(ray * 3.0)).unwrap(), [320.0, 240.0 + 200.0 * angle], 1e-9);
+        let back = camera.unproject([320.0, 240.0 + 200.0 * angle]).unwrap();
+        assert!((back - ray).norm() < 1e-12, "{back} {ray}");
+    }
+    assert!(camera.project(&Vector3::new(0.0, 0.0, -1.0)).is_err());
+    assert!(camera.project(&Vector3::zeros()).is_err());
+    assert!(camera.unproject([320.0, 240.0 + 200.0 * 3.2]).is_err());
+    assert!(matches!(
+        camera.undistort([320.0, 240.0 + 200.0 * 2.0]),
+        Err(ProjectionError::Behind { .. })
+    ));
+    close(
+        camera.undistort([320.0, 240.0 + 200.0]).unwrap(),
+        [320.0, 240.0 + 200.0 * 1_f64.tan()],
+        1e-9,
+    );
+}
+
+proptest! {
+    /// Inside the image of a usual lens every pixel has a ray, and the ray leads back to it.
+    #[test]
+    fn unprojected_pixels_project_to_themselves(
+        rig in rigs::any_rig(), x in 0.1..0.9, y in 0.1..0.9,
+    ) {
+        for camera in [rig.left, rig.right] {
+            // Radius 0.57 at most: the strongest of these lenses reaches 0.6.
+            let Intrinsics { fx, fy, cx, cy } = camera.intrinsics;
+            let pixel = [cx + (x - 0.5) * fx, cy + (y - 0.5) * fy];
+            let ray = camera.unproject(pixel).unwrap();
+            prop_assert!((ray.norm() - 1.0).abs() < 1e-12);
+            close(camera.project(&ray).unwrap(), pixel, 1e-6);
+        }
+    }
+
+    /// Whatever projects is found again: no two points share a pixel.
+    #[test]
+    fn projected_points_unproject_to_themselves(
+        rig in rigs::any_rig(), x in -3.0..3.0, y in -3.0..3.0, z in -1.0..4.0, scale in 1e-3..1e3,
+    ) {
+        let ray = Vector3::new(x, y, z).normalize();
+        for camera in [rig.left, rig.right] {
+            // Right at the turn the inverse has no precision: ask for a neighbour to be valid, too.
+            let neighbour = Vector3::new(ray.x * 1.05, ray.y * 1.05, ray.z - 0.05);
+            if let (Ok(pixel), Ok(_)) = (camera.project(&(ray * scale)), camera.project(&neighbour)) {
+                let back = camera.unproject(pixel).unwrap();
+                prop_assert!((back - ray).norm() < 1e-6, "{back} {ray}");
+            }
+        }
+    }
+
+    /// Any numbers at all: an answer or an error.
+    #[test]
+    fn no_lens_makes_the_camera_panic(
+        k in any::<[f64; 8]>(), f in any::<[f64; 4]>(), p in any::<[f64; 3]>(),
+    ) {
+        let [fx, fy, cx, cy] = f;
+        for distortion in [
+            Distortion::RadialTangential(k),
+            Distortion::KannalaBrandt([k[0], k[1], k[2], k[3]]),
+        ] {
+            let camera = Camera { intrinsics: Intrinsics { fx, fy, cx, cy }, distortion };
+            let _ = camera.project(&Vector3::from(p));
+            if let Ok(ray) = camera.unproject([p[0], p[1]]) {
+                prop_assert!(ray.norm() <= 1.0 + 1e-9, "{ray}");
+            }
+            let _ = camera.undistort([p[0], p[1]]);
+        }
+    }
+}
+
+#[track_caller]
+fn close(found: [f64; 2], expected: [f64; 2], tolerance: f64) {
+    let error = (found[0] - expected[0]).hypot(found[1] - expected[1]);
+    assert!(error <= tolerance, "{found:?} {expected:?}");
+}
