@@ -28,6 +28,15 @@ fn the_demo_rig_stands_above_the_road_and_looks_ahead() {
 }
 
 #[test]
+fn the_documented_file_is_valid() {
+    let source = include_str!("../src/rig/mod.rs");
+    let documented = source.split("//! ```").nth(1).unwrap().strip_prefix("toml").unwrap();
+    let text = documented.replace("//!", "");
+    let rig = StereoRig::from_toml(&text, "the module's documentation").unwrap();
+    assert_eq!(rig.name, "front");
+}
+
+#[test]
 fn a_rig_file_needs_every_key() {
     let table: toml::Table = DEMO.parse().unwrap();
     let mut checked = 0;
