@@ -268,7 +268,8 @@ fn a_look_sees_what_a_copy_has() {
         assert!(!reader.look(1, |live| live.copy_labels(from, &mut part)).unwrap());
         assert!(part.iter().all(|&byte| byte == 9));
     }
-    assert_eq!(reader.look_newest(|live| live.published()).unwrap(), grid.published);
+    let seen = reader.look_newest(|live| (live.published(), live.label([0, 0, 0]))).unwrap();
+    assert_eq!(seen, (grid.published, Some(grid.labels[0])));
 }
 
 #[test]
