@@ -1,0 +1,111 @@
+//! Why a network does not run.
+
+use super::cpu::lower::LowerError;
+use crate::grid::GridError;
+use occdepth_contract::{ContractError, onnx::OnnxError};
+use std::path::PathBuf;
+
+/// Why a network does not run. Messages name the file or the input, what was found and what was
+/// expected.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The file cannot be read.
+    #[error("{}: cannot read the network", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file is no ONNX model, or not a whole one.
+    #[error(transparent)]
+    Model(#[from] OnnxError),
+    /// The model has no contract, or one that does not hold.
+    #[error(transparent)]
+    Contract(#[from] ContractError),
+    /// The contract asks for something that this engine or this rig does not have.
+    #[error("{origin}: field `{field}`: found {found}, expected {expected}")]
+    Field {
+        /// The file.
+        origin: String,
+        /// The field of the contract or the input of the graph.
+        field: String,
+        /// Its value.
+        found: String,
+        /// What would be accepted.
+        expected: String,
+    },
+    /// A number of threads that cannot run anything.
+    #[error("threads: found {found}, expected 1 to {}", super::cpu::MAX_THREADS)]
+    Threads {
+        /// As configured.
+        found: usize,
+    },
+    /// A 5-D operator cannot be written in two dimensions.
+    #[error("{origin}: the network cannot be prepared for the CPU")]
+    Lower {
+        /// The file.
+        origin: String,
+        /// The node and why.
+        source: LowerError,
+    },
+    /// The runtime refuses the graph.
+    #[error("{origin}: the network cannot be loaded")]
+    Load {
+        /// The file.
+        origin: String,
+        /// The node and why.
+        source: rten::LoadError,
+    },
+    /// A geometry input does not have the length that the contract says.
+    #[error(
+        "geometry input `{input}`: found {found}, expected {expected} by the network's contract"
+    )]
+    GeometryLength {
+        /// The input.
+        input: &'static str,
+        /// What there is.
+        found: String,
+        /// What the contract asks for.
+        expected: String,
+    },
+    /// A value of a geometry input is out of range.
+    #[error("geometry input `{input}`: element {element} is {found}, expected {expected}")]
+    GeometryValue {
+        /// The input.
+        input: &'static str,
+        /// Position in the tensor, row-major.
+        element: usize,
+        /// Its value.
+        found: String,
+        /// The range.
+        expected: String,
+    },
+    /// A run before any geometry was bound.
+    #[error("the engine has no geometry yet: bind a rig before the first frame")]
+    Unbound,
+    /// The images do not have the size that the contract says.
+    #[error("input `images`: found {found} values, expected {expected} (V x 3 x H x W)")]
+    Images {
+        /// Values in the slice.
+        found: usize,
+        /// Values by the contract.
+        expected: usize,
+    },
+    /// The network computed something else than its contract promises.
+    #[error("output `{output}`: found {found}, expected {expected}")]
+    Output {
+        /// The output.
+        output: &'static str,
+        /// What came out.
+        found: String,
+        /// What the contract says.
+        expected: String,
+    },
+    /// The runtime failed.
+    #[error("the network failed")]
+    Run(#[from] rten::RunError),
+    /// The logits cannot be labelled, or not into the given memory.
+    #[error(transparent)]
+    Label(#[from] GridError),
+}

@@ -1,0 +1,15 @@
+//! The CPU engine: lowering against direct sums, and whole networks from file to labels.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(
+    clippy::cast_possible_wrap,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "test networks are a few values across"
+)]
+
+mod bundled;
+mod loading;
+mod lowering;
+mod network;
+mod reference;
+mod running;
