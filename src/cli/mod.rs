@@ -1,0 +1,76 @@
+//! The program's subcommands, one file each.
+
+mod completions;
+mod demo;
+mod draw;
+mod failure;
+mod infer;
+mod network;
+mod output;
+mod rig;
+mod run;
+mod setup;
+mod table;
+mod watch;
+
+pub(crate) use failure::Failure;
+
+use clap::{Parser, Subcommand};
+
+/// Turns a stereo camera into a 3D semantic occupancy grid.
+///
+/// `occdepth demo` needs no camera, no files and no configuration: it drives along a synthetic street, runs the
+/// bundled network, streams the grids through shared memory and draws them from above.
+///
+/// Exit codes: 0 success, 1 failure, 2 bad usage or configuration.
+#[derive(Debug, Parser)]
+#[command(name = "occdepth", version, max_term_width = 100)]
+pub(crate) struct Cli {
+    /// Says more (-v: what the runtime decides, -vv: details). `RUST_LOG` is understood as well.
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Runs the whole pipeline on a synthetic street and draws what a client sees
+    Demo(demo::Arguments),
+    /// Runs the pipeline of a configuration file in the foreground
+    Run(run::Arguments),
+    /// Labels the voxels of one pair of image files
+    Infer(infer::Arguments),
+    /// Shows the grids of a running stream
+    Watch(watch::Arguments),
+    /// Shows, checks and imports stereo rigs
+    #[command(subcommand)]
+    Rig(rig::Command),
+    /// Shows what an exported network promises
+    #[command(subcommand)]
+    Network(network::Command),
+    /// Prints a completion script for a shell
+    Completions(completions::Arguments),
+}
+
+/// Prints a failure to standard error.
+#[allow(clippy::print_stderr, reason = "the one place where the program reports its failure")]
+pub(crate) fn print_failure(failure: &Failure) {
+    eprintln!("{failure}");
+}
+
+impl Cli {
+    /// Runs the subcommand.
+    pub(crate) fn run(self) -> Result<(), Failure> {
+        match self.command {
+            Command::Demo(arguments) => demo::run(&arguments, self.verbose),
+            Command::Run(arguments) => run::run(&arguments),
+            Command::Infer(arguments) => infer::run(&arguments),
+            Command::Watch(arguments) => watch::run(&arguments),
+            Command::Rig(command) => rig::run(&command),
+            Command::Network(command) => network::run(&command),
+            Command::Completions(arguments) => completions::run(&arguments),
+        }
+    }
+}

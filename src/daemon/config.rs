@@ -1,0 +1,320 @@
+//! The configuration of `occdepth run`: one TOML file, every key named here, unknown keys refused.
+//!
+//! ```
+//! # fn main() -> Result<(), occdepth::daemon::ConfigError> {
+//! let config = occdepth::daemon::Config::parse(
+//!     r#"
+//!     [source]
+//!     kind = "synthetic"
+//!     seed = 7
+//!
+//!     [stream]
+//!     socket = "/run/occdepth/front.sock"
+//!     "#,
+//!     std::path::Path::new("front.toml"),
+//! )?;
+//! assert_eq!(config.stream.name, "front");
+//! # Ok(())
+//! # }
+//! ```
+
+use serde::Deserialize;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Everything that `occdepth run` needs to know. Relative paths are relative to the file.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The rig: a native TOML file or a KITTI `calib.txt`. Only the synthetic street has one of its own.
+    pub rig: Option<PathBuf>,
+    /// Where stereo pairs come from.
+    pub source: SourceConfig,
+    /// The network that runs.
+    #[serde(default)]
+    pub network: NetworkConfig,
+    /// How logits become labels.
+    #[serde(default)]
+    pub grid: GridConfig,
+    /// Where grids go.
+    pub stream: StreamConfig,
+}
+
+/// Where stereo pairs come from.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
+pub enum SourceConfig {
+    /// A directory in the layout of KITTI odometry: `image_2`, `image_3` and times.
+    Kitti {
+        /// The directory of the sequence.
+        directory: PathBuf,
+        /// The file of times, seconds a line; `times.txt` in the directory when absent.
+        times: Option<PathBuf>,
+        /// Plays at this rate in pairs a second, instead of by the times.
+        rate_hz: Option<f64>,
+        /// Whether the source is paced (a late reader loses pairs) or delivers every pair at once.
+        #[serde(default = "yes")]
+        paced: bool,
+        /// Starts over after the last pair.
+        #[serde(default, rename = "loop")]
+        repeat: bool,
+        /// The first pair to play, counted from 0 in sorted order.
+        #[serde(default)]
+        first: usize,
+        /// The pair to stop before; all are played when absent.
+        end: Option<usize>,
+    },
+    /// Two lists of image files, matched in sorted order.
+    Images {
+        /// Glob of the left images.
+        left: String,
+        /// Glob of the right images.
+        right: String,
+        /// The file of times, seconds a line.
+        times: Option<PathBuf>,
+        /// Plays at this rate in pairs a second. Exactly one of `times` and `rate_hz` is given.
+        rate_hz: Option<f64>,
+        /// As for `kitti`.
+        #[serde(default = "yes")]
+        paced: bool,
+        /// As for `kitti`.
+        #[serde(default, rename = "loop")]
+        repeat: bool,
+        /// Accepts grey images and shows them to the network as three equal channels.
+        #[serde(default)]
+        grey: bool,
+    },
+    /// A synthetic street, from a seed.
+    Synthetic {
+        /// The seed of the street.
+        #[serde(default = "one")]
+        seed: u64,
+        /// Pairs a second.
+        #[serde(default = "ten")]
+        rate_hz: f64,
+        /// Ends after so many pairs; for ever when absent.
+        frames: Option<u64>,
+    },
+}
+
+/// The network that runs.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NetworkConfig {
+    /// The exported ONNX; the bundled network when absent.
+    pub file: Option<PathBuf>,
+    /// Origin of the voxel grid in metres (ego frame), for networks whose grid has one per scene.
+    pub origin_m: Option<[f64; 3]>,
+    /// Threads of the CPU engine; all cores when absent.
+    pub threads: Option<usize>,
+}
+
+/// How logits become labels.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct GridConfig {
+    /// Publishes the probability of each label as well.
+    pub confidence: bool,
+    /// Labels whose probability is lower become unknown (255); 0 keeps all.
+    pub unknown_below: f32,
+    /// Voxels that no camera sees become unknown (255).
+    pub unseen_unknown: bool,
+}
+
+impl Default for GridConfig {
+    fn default() -> Self {
+        Self { confidence: true, unknown_below: 0.0, unseen_unknown: false }
+    }
+}
+
+/// Where grids go.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StreamConfig {
+    /// The socket that clients connect to.
+    pub socket: PathBuf,
+    /// The name of the stream; the socket's file name without its extension when absent.
+    #[serde(default)]
+    pub name: String,
+    /// Grids that the ring holds.
+    #[serde(default = "slots")]
+    pub slots: u32,
+    /// Permissions of the socket, in octal text (default `"0750"`).
+    #[serde(default = "mode", deserialize_with = "octal")]
+    pub mode: u32,
+    /// The group that may connect, by number; only the own user (and root) when absent.
+    pub group: Option<u32>,
+}
+
+/// How long to wait for a source before looking whether the process should stop.
+pub const SOURCE_TIMEOUT: Duration = Duration::from_millis(200);
+
+/// Why a configuration was refused.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read the configuration {}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// Not TOML, a key that is unknown or missing, or a value of the wrong type.
+    #[error("{}: {message}", path.display())]
+    Parse {
+        /// The file.
+        path: PathBuf,
+        /// Line, key, found and expected, in the parser's words.
+        message: String,
+    },
+    /// A value that cannot be meant.
+    #[error("{}: `{field}` is {found}, expected {expected}", path.display())]
+    Value {
+        /// The file.
+        path: PathBuf,
+        /// The key, with its table.
+        field: &'static str,
+        /// What the file says.
+        found: String,
+        /// What would be accepted.
+        expected: &'static str,
+    },
+}
+
+impl Config {
+    /// Reads and checks the file at `path`.
+    ///
+    /// # Errors
+    /// When it cannot be read, is not TOML, has unknown or missing keys, or values that cannot be meant.
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+        Self::parse(&text, path)
+    }
+
+    /// Parses and checks `text`; `path` names it in errors and is what relative paths are relative to.
+    ///
+    /// # Errors
+    /// As [`Config::read`], but for reading.
+    pub fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
+        let mut config: Self = toml::from_str(text).map_err(|error| ConfigError::Parse {
+            path: path.to_owned(),
+            message: error.to_string().trim_end().to_owned(),
+        })?;
+        config.resolve(path.parent().unwrap_or_else(|| Path::new("")));
+        config.check(path)?;
+        Ok(config)
+    }
+
+    fn resolve(&mut self, base: &Path) {
+        let absolute = |path: &mut PathBuf| *path = base.join(&*path);
+        let absolute_glob = |glob: &mut String| {
+            if Path::new(glob.as_str()).is_relative() && !base.as_os_str().is_empty() {
+                *glob = format!("{}/{glob}", base.display());
+            }
+        };
+        self.rig.as_mut().map(absolute);
+        self.network.file.as_mut().map(absolute);
+        absolute(&mut self.stream.socket);
+        match &mut self.source {
+            SourceConfig::Kitti { directory, times, .. } => {
+                absolute(directory);
+                times.as_mut().map(absolute);
+            }
+            SourceConfig::Images { left, right, times, .. } => {
+                absolute_glob(left);
+                absolute_glob(right);
+                times.as_mut().map(absolute);
+            }
+            SourceConfig::Synthetic { .. } => {}
+        }
+        if self.stream.name.is_empty() {
+            let stem = self.stream.socket.file_stem().unwrap_or_default();
+            self.stream.name = stem.to_string_lossy().into_owned();
+        }
+    }
+
+    fn check(&self, path: &Path) -> Result<(), ConfigError> {
+        let refuse = |field, found: String, expected| {
+            Err(ConfigError::Value { path: path.to_owned(), field, found, expected })
+        };
+        let (rate_hz, times) = match &self.source {
+            SourceConfig::Kitti { rate_hz, .. } => (*rate_hz, None),
+            SourceConfig::Images { rate_hz, times, .. } => (*rate_hz, times.as_ref()),
+            SourceConfig::Synthetic { rate_hz, .. } => (Some(*rate_hz), None),
+        };
+        if let Some(rate) = rate_hz.filter(|rate| !(rate.is_finite() && *rate > 0.0)) {
+            return refuse(
+                "source.rate_hz",
+                rate.to_string(),
+                "a positive number of pairs a second",
+            );
+        }
+        if let SourceConfig::Images { .. } = self.source
+            && times.is_some() == rate_hz.is_some()
+        {
+            let found = if times.is_some() { "given as well" } else { "missing" };
+            return refuse(
+                "source.times",
+                found.to_owned(),
+                "exactly one of `times` and `rate_hz`",
+            );
+        }
+        if self.rig.is_none() && !matches!(self.source, SourceConfig::Synthetic { .. }) {
+            return refuse("rig", "missing".to_owned(), "the file of the rig that took the images");
+        }
+        let threshold = self.grid.unknown_below;
+        if !(0.0..=1.0).contains(&threshold) {
+            return refuse("grid.unknown_below", threshold.to_string(), "a probability, 0 to 1");
+        }
+        if self.network.threads == Some(0) {
+            return refuse("network.threads", "0".to_owned(), "at least 1");
+        }
+        if let Some(origin) = self.network.origin_m.filter(|o| o.iter().any(|v| !v.is_finite())) {
+            return refuse(
+                "network.origin_m",
+                format!("{origin:?}"),
+                "three finite numbers in metres",
+            );
+        }
+        if self.stream.slots < 2 {
+            return refuse("stream.slots", self.stream.slots.to_string(), "at least 2");
+        }
+        if self.stream.name.is_empty() {
+            return refuse("stream.name", "empty".to_owned(), "a name");
+        }
+        Ok(())
+    }
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn one() -> u64 {
+    1
+}
+
+fn ten() -> f64 {
+    10.0
+}
+
+fn slots() -> u32 {
+    8
+}
+
+fn mode() -> u32 {
+    0o750
+}
+
+/// Permissions as people write them: octal text such as `"0750"`.
+fn octal<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    u32::from_str_radix(&text, 8).ok().filter(|mode| *mode <= 0o777).ok_or_else(|| {
+        serde::de::Error::invalid_value(
+            serde::de::Unexpected::Str(&text),
+            &"permissions in octal, such as \"0750\"",
+        )
+    })
+}

@@ -1,0 +1,74 @@
+//! Running a pipeline until its source ends or somebody says stop.
+
+use super::SOURCE_TIMEOUT;
+use crate::{Pipeline, PipelineError, Step};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// Why a run ended without an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The source was exhausted.
+    Ended,
+    /// `stop` was set.
+    Stopped,
+}
+
+/// Faults in a row, without a grid between them, after which the source is given up.
+const MAX_FAULTS: u32 = 100;
+/// The pause after the first fault; it doubles up to [`MAX_PAUSE`].
+const FIRST_PAUSE: Duration = Duration::from_millis(10);
+/// The longest pause between two attempts.
+const MAX_PAUSE: Duration = Duration::from_millis(500);
+
+/// Steps `pipeline` until its source ends or `stop` is set, and calls `each` after every step.
+///
+/// A pair that cannot be turned into a grid is logged (the first of a series as a warning, the others at debug
+/// level) and skipped; a series of 100 ends the run.
+///
+/// # Errors
+/// The error of the first step that cannot be recovered from, or of the last one of a series.
+pub fn run(
+    pipeline: &mut Pipeline,
+    stop: &AtomicBool,
+    mut each: impl FnMut(&Step),
+) -> Result<Outcome, PipelineError> {
+    let mut faults = 0;
+    let mut pause = FIRST_PAUSE;
+    while !stop.load(Ordering::Relaxed) {
+        match pipeline.step(SOURCE_TIMEOUT) {
+            Ok(Step::Ended) => return Ok(Outcome::Ended),
+            Ok(step) => {
+                if matches!(step, Step::Published { .. }) && faults > 0 {
+                    log::info!("grids again after {faults} lost pairs");
+                    (faults, pause) = (0, FIRST_PAUSE);
+                }
+                each(&step);
+            }
+            Err(error) if error.is_recoverable() && faults < MAX_FAULTS => {
+                let level = if faults == 0 { log::Level::Warn } else { log::Level::Debug };
+                log::log!(level, "a pair was lost: {}", Chain(&error));
+                faults += 1;
+                std::thread::sleep(pause);
+                pause = (pause * 2).min(MAX_PAUSE);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(Outcome::Stopped)
+}
+
+/// An error and its causes on one line.
+struct Chain<'a>(&'a dyn std::error::Error);
+
+impl std::fmt::Display for Chain<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut cause = self.0.source();
+        while let Some(error) = cause {
+            write!(f, ": {error}")?;
+            cause = error.source();
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,194 @@
+//! From a stereo pair to labelled voxels: rectify, infer, label.
+//!
+//! `occdepth run` does this for every frame, `occdepth infer` once.
+
+use crate::capture::{SourceDescription, StereoFrame};
+use crate::daemon::GridConfig;
+use crate::engine::{Engine, EngineError};
+use crate::grid::{GridError, GridOutput, LabelOptions, VisibilityMask};
+use crate::rectify::{RectifyError, StereoRectifier};
+use crate::stages::StageTimes;
+use occdepth_contract::ContractError;
+use occdepth_geometry::fit::{FitError, NetworkCameras};
+use occdepth_geometry::network::{GeometryError, GeometryInputs};
+use occdepth_geometry::rig::StereoRig;
+use std::time::Instant;
+
+/// Turns stereo pairs of one rig into grids of one network. All of its memory is allocated at the start.
+pub struct Perception {
+    cameras: NetworkCameras,
+    grid_origin_m: [f64; 3],
+    rectifier: StereoRectifier,
+    engine: Box<dyn Engine>,
+    /// f32 [2, 3, H, W], of which the network sees as many views as it has.
+    images: Vec<f32>,
+    /// Length of the network's `images`.
+    network_values: usize,
+    /// u8 [X, Y, Z].
+    labels: Vec<u8>,
+    /// u8 [X, Y, Z].
+    confidence: Option<Vec<u8>>,
+}
+
+/// Why a rig, a source and a network do not fit together.
+#[derive(Debug, thiserror::Error)]
+pub enum PerceptionError {
+    /// The source delivers images of another size than the rig's cameras take.
+    #[error(
+        "{source_name} delivers {}x{} images, rig {rig:?} has `image_size` {}x{}",
+        found.width, found.height, expected.width, expected.height
+    )]
+    ImageSize {
+        /// The source.
+        source_name: String,
+        /// What it delivers.
+        found: occdepth_geometry::ImageSize,
+        /// The rig's name.
+        rig: String,
+        /// What the rig says.
+        expected: occdepth_geometry::ImageSize,
+    },
+    /// The rig's images cannot become the network's.
+    #[error("the rig does not fit the network")]
+    Fit(#[from] FitError),
+    /// The network's contract and the configuration disagree.
+    #[error("the network does not fit the configuration")]
+    Contract(#[from] ContractError),
+    /// The voxels cannot be projected into the images.
+    #[error("the network's voxels cannot be projected into the rig's images")]
+    Geometry(#[from] GeometryError),
+    /// The voxels that no camera sees cannot be told.
+    #[error("the voxels that no camera sees cannot be told")]
+    Visibility(#[from] GridError),
+    /// The camera's pixels cannot be rectified.
+    #[error("the camera's images cannot be rectified")]
+    Rectify(#[from] RectifyError),
+    /// The engine refuses the rig.
+    #[error("the engine refuses the rig")]
+    Engine(#[from] EngineError),
+}
+
+/// Why one frame became no grid.
+#[derive(Debug, thiserror::Error)]
+pub enum FrameError {
+    /// The images could not be rectified.
+    #[error(transparent)]
+    Rectify(#[from] RectifyError),
+    /// The network failed.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+}
+
+impl Perception {
+    /// Fits `rig` to the network of `engine`, and binds its geometry.
+    ///
+    /// `origin_m` places the grid (metres, ego frame) of a network whose grid has an origin per scene.
+    ///
+    /// # Errors
+    /// When the source, the rig and the network do not fit together; the error names what disagrees.
+    pub fn new(
+        rig: &StereoRig,
+        source: &SourceDescription,
+        mut engine: Box<dyn Engine>,
+        origin_m: Option<[f64; 3]>,
+        grid: GridConfig,
+    ) -> Result<Self, PerceptionError> {
+        if source.size != rig.image_size {
+            return Err(PerceptionError::ImageSize {
+                source_name: source.name.clone(),
+                found: source.size,
+                rig: rig.name.clone(),
+                expected: rig.image_size,
+            });
+        }
+        let contract = engine.contract();
+        let cameras = NetworkCameras::new(rig, contract.fit, contract.image)?;
+        let spec = contract.geometry_spec(origin_m)?;
+        let views = [cameras.left.view, cameras.right.view];
+        // A network of one view sees through the left camera.
+        let geometry = GeometryInputs::new(&spec, &views[..spec.views.min(2)])?;
+        let rectifier =
+            StereoRectifier::new(source.size, source.format, &cameras, &contract.normalisation)?;
+        let pixels = contract.image.width as usize * contract.image.height as usize;
+        let voxels = contract.grid.dims.iter().map(|&n| n as usize).product();
+        let visibility =
+            grid.unseen_unknown.then(|| VisibilityMask::new(&spec, &geometry)).transpose()?;
+        // In the 8 bits of a confidence, rounded as confidences are: a voxel at the threshold stays.
+        #[allow(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "clamped to the range of u8"
+        )]
+        let unknown_below = (grid.unknown_below * 255.0).round().clamp(0.0, 255.0) as u8;
+        engine.bind(&geometry, LabelOptions { unknown_below, visibility })?;
+        Ok(Self {
+            cameras,
+            grid_origin_m: spec.grid.origin_m,
+            rectifier,
+            engine,
+            images: vec![0.0; 2 * 3 * pixels],
+            network_values: spec.views.min(2) * 3 * pixels,
+            labels: vec![0; voxels],
+            confidence: grid.confidence.then(|| vec![0; voxels]),
+        })
+    }
+
+    /// Turns one pair into labels, in the memory of this value. `logits` (f32 [C, X, Y, Z]) receives the
+    /// network's raw output where it is wanted.
+    ///
+    /// The times are those of rectification, network and labelling; the others are zero.
+    ///
+    /// # Errors
+    /// When the images are not what the source promised, or the network fails. The labels are then
+    /// unspecified; the next frame may succeed.
+    pub fn perceive(
+        &mut self,
+        frame: &StereoFrame<'_>,
+        logits: Option<&mut [f32]>,
+    ) -> Result<StageTimes, FrameError> {
+        let start = Instant::now();
+        self.rectifier.rectify(frame, &mut self.images)?;
+        let rectify = start.elapsed();
+        let output = GridOutput {
+            labels: &mut self.labels,
+            confidence: self.confidence.as_deref_mut(),
+            logits,
+        };
+        let times = self.engine.run(&self.images[..self.network_values], output)?;
+        Ok(StageTimes { rectify, infer: times.infer, label: times.label, ..StageTimes::default() })
+    }
+
+    /// u8 [X, Y, Z], x-major: the class ids of the last frame; 255 = unknown.
+    pub fn labels(&self) -> &[u8] {
+        &self.labels
+    }
+
+    /// u8 [X, Y, Z]: the probabilities of the last frame's labels, 255 = 1.0, where they were asked for.
+    pub fn confidence(&self) -> Option<&[u8]> {
+        self.confidence.as_deref()
+    }
+
+    /// The cameras that the network sees through.
+    pub fn cameras(&self) -> &NetworkCameras {
+        &self.cameras
+    }
+
+    /// Minimum corner of the grid, metres, ego frame.
+    pub fn grid_origin_m(&self) -> [f64; 3] {
+        self.grid_origin_m
+    }
+
+    /// The engine that runs the network.
+    pub fn engine(&self) -> &dyn Engine {
+        self.engine.as_ref()
+    }
+}
+
+impl std::fmt::Debug for Perception {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Perception")
+            .field("engine", self.engine.description())
+            .field("grid_origin_m", &self.grid_origin_m)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,179 @@
+//! The frame path allocates nothing after its first frames, the crate that runs the network aside.
+#![allow(unsafe_code, reason = "a counting allocator is an unsafe trait")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use occdepth::capture::FrameSource;
+use occdepth::capture::synthetic::{Synthetic, SyntheticOptions};
+use occdepth::capture::{Pacing, PixelFormat};
+use occdepth::daemon::{GridConfig, StreamConfig};
+use occdepth::engine::{
+    BUNDLED_NETWORK, CpuEngine, Engine, EngineDescription, EngineError, EngineTimes,
+};
+use occdepth::grid::{GridOutput, LabelOptions, Labeller};
+use occdepth::perception::Perception;
+use occdepth::publish::Publisher;
+use occdepth::rig::demo_rig;
+use occdepth::{Pipeline, Step};
+use occdepth_contract::{Contract, onnx::ModelProto};
+use occdepth_geometry::network::GeometryInputs;
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::time::Duration;
+
+thread_local! {
+    /// Allocations of this thread while it is watched; `None` while it is not.
+    static WATCHED: Cell<Option<u64>> = const { Cell::new(None) };
+}
+
+struct Counting;
+
+// SAFETY: every call is passed on to `System` with its arguments unchanged, so `System`'s guarantees hold.
+// Counting touches only a constant-initialised thread-local without a destructor, which never allocates.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count();
+        // SAFETY: the caller's obligations are those of `System.alloc`.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: `pointer` came from `System`, through `alloc` or `realloc` with this layout.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        count();
+        // SAFETY: as for `dealloc`; the new size is the caller's obligation.
+        unsafe { System.realloc(pointer, layout, size) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+fn count() {
+    WATCHED.with(|watched| watched.set(watched.get().map(|count| count + 1)));
+}
+
+fn allocations(work: impl FnOnce()) -> u64 {
+    WATCHED.with(|watched| watched.set(Some(0)));
+    work();
+    WATCHED.with(Cell::take).unwrap()
+}
+
+/// An engine whose network is a table: logits that were there from the start, labelled as every engine labels.
+struct Canned {
+    description: EngineDescription,
+    contract: Contract,
+    labeller: Option<Labeller>,
+    logits: Vec<f32>,
+}
+
+impl Engine for Canned {
+    fn description(&self) -> &EngineDescription {
+        &self.description
+    }
+
+    fn contract(&self) -> &Contract {
+        &self.contract
+    }
+
+    fn bind(&mut self, _: &GeometryInputs, labels: LabelOptions) -> Result<(), EngineError> {
+        self.labeller = Some(Labeller::new(&self.contract.classes, labels).unwrap());
+        Ok(())
+    }
+
+    fn run(&mut self, _: &[f32], output: GridOutput<'_>) -> Result<EngineTimes, EngineError> {
+        let voxels = output.labels.len();
+        self.labeller.as_ref().unwrap().label(&self.logits, voxels, output).unwrap();
+        Ok(EngineTimes::default())
+    }
+}
+
+/// The real engine; what the crate inside allocates is not counted.
+struct Unwatched(CpuEngine);
+
+impl Engine for Unwatched {
+    fn description(&self) -> &EngineDescription {
+        self.0.description()
+    }
+
+    fn contract(&self) -> &Contract {
+        self.0.contract()
+    }
+
+    fn bind(&mut self, inputs: &GeometryInputs, labels: LabelOptions) -> Result<(), EngineError> {
+        self.0.bind(inputs, labels)
+    }
+
+    fn run(&mut self, images: &[f32], output: GridOutput<'_>) -> Result<EngineTimes, EngineError> {
+        let before = WATCHED.with(Cell::take);
+        let result = self.0.run(images, output);
+        WATCHED.with(|watched| watched.set(before));
+        result
+    }
+}
+
+fn canned() -> Canned {
+    let model = ModelProto::from_bytes(BUNDLED_NETWORK, "bundled").unwrap();
+    let contract = Contract::from_model(&model, "bundled").unwrap();
+    let voxels: usize = contract.grid.dims.iter().map(|&n| n as usize).product();
+    let logits = (0..voxels * contract.classes.len()).map(|i| ((i * 37) % 101) as f32).collect();
+    let description = EngineDescription {
+        name: "canned".into(),
+        network_sha256: [0; 32],
+        engine_sha256: [0; 32],
+    };
+    Canned { description, contract, labeller: None, logits }
+}
+
+fn frames_allocate_nothing(engine: Box<dyn Engine>, format: PixelFormat, frames: usize) {
+    let rig = demo_rig().unwrap();
+    let options =
+        SyntheticOptions { format, pacing: Pacing::Unpaced, ..SyntheticOptions::default() };
+    let source = Synthetic::open(&rig, &options).unwrap();
+    let grid = GridConfig { unseen_unknown: true, unknown_below: 0.1, ..GridConfig::default() };
+    let perception = Perception::new(&rig, source.description(), engine, None, grid).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let stream = StreamConfig {
+        socket: directory.path().join("s.sock"),
+        name: "s".into(),
+        slots: 4,
+        mode: 0o700,
+        group: None,
+    };
+    let publisher = Publisher::open(&stream, &perception).unwrap();
+    let mut pipeline = Pipeline::new(Box::new(source), perception, publisher);
+    // A client is attached, as on a vehicle.
+    let _reader =
+        occdepth_ring::Reader::connect(&stream.socket, &occdepth_ring::ReaderOptions::default())
+            .unwrap();
+    let mut step = || {
+        let step = pipeline.step(Duration::from_secs(30)).unwrap();
+        assert!(matches!(step, Step::Published { .. }));
+    };
+    step();
+    step();
+    let allocated = allocations(|| (0..frames).for_each(|_| step()));
+    assert_eq!(allocated, 0, "allocations in {frames} frames");
+}
+
+#[test]
+fn capture_rectify_label_and_publish_allocate_nothing() {
+    for format in [PixelFormat::Rgb8, PixelFormat::Yuyv] {
+        frames_allocate_nothing(Box::new(canned()), format, 30);
+    }
+}
+
+#[test]
+fn the_cpu_engine_adds_none_outside_its_crate() {
+    let engine = Unwatched(CpuEngine::bundled(None).unwrap());
+    frames_allocate_nothing(Box::new(engine), PixelFormat::Rgb8, 5);
+}
+
+/// The counter counts: otherwise the tests above could not fail.
+#[test]
+fn an_allocation_is_noticed() {
+    assert_eq!(allocations(|| drop(std::hint::black_box(vec![0_u8; 100]))), 1);
+    assert_eq!(allocations(|| ()), 0);
+}

@@ -1,0 +1,261 @@
+//! Bad input: one clear line that names what is wrong, the right exit code, no panic, nothing half-written.
+
+use crate::support::{occdepth, run, shared, stderr, text};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+const DEMO_RIG: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/calibration/demo.toml");
+const NANO: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/engines/nano.onnx");
+
+/// Runs `arguments`, which must end with `code` and say every one of `names`.
+fn refused(arguments: &[&str], code: i32, names: &[&str]) {
+    let output = run(arguments);
+    let said = stderr(&output);
+    assert_eq!(output.status.code(), Some(code), "{arguments:?}: {said}");
+    assert!(!said.contains("panicked"), "{arguments:?}: {said}");
+    assert!(said.starts_with("error: "), "{arguments:?}: {said}");
+    for name in names {
+        assert!(said.contains(name), "{arguments:?}: no {name:?} in {said}");
+    }
+}
+
+#[test]
+fn usage() {
+    for arguments in
+        [&["fly"][..], &["run"], &["infer", "--left", "a.png"], &["demo", "--seconds", "-1"]]
+    {
+        let output = run(arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+    }
+    let pair = ["--left", "a.png", "--right", "b.png", "--rig", "c.toml"];
+    refused(
+        &[&["infer"], &pair[..], &["-o", "grid.xyz"]].concat(),
+        2,
+        &["grid.xyz", ".npy", ".label"],
+    );
+}
+
+#[test]
+fn configurations() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("config.toml");
+    let stream = "[stream]\nsocket = 's.sock'\n";
+    let synthetic = "[source]\nkind = 'synthetic'\n";
+    refused(&["run", "--config", text(&path)], 2, &["config.toml", "cannot read"]);
+    let cases: &[(String, &[&str])] = &[
+        ("source = [".into(), &["config.toml"]),
+        (format!("{stream}{synthetic}speed = 3\n"), &["speed", "unknown field"]),
+        (format!("colour = 1\n{stream}{synthetic}"), &["colour", "unknown field"]),
+        (synthetic.into(), &["stream", "missing"]),
+        (format!("{stream}[source]\nkind = 'radar'\n"), &["radar", "kitti"]),
+        (format!("{stream}{synthetic}rate_hz = 0\n"), &["source.rate_hz", "0", "positive"]),
+        (format!("{stream}[source]\nkind = 'kitti'\ndirectory = '.'\n"), &["`rig`", "missing"]),
+        (format!("{stream}slots = 1\n{synthetic}"), &["stream.slots", "1", "at least 2"]),
+        (format!("{stream}mode = 'rwx'\n{synthetic}"), &["rwx", "octal"]),
+        (format!("{stream}{synthetic}[grid]\nunknown_below = 2\n"), &["grid.unknown_below", "2"]),
+        (
+            format!("{stream}{synthetic}[network]\nthreads = 0\n"),
+            &["network.threads", "at least 1"],
+        ),
+        (format!("{stream}{synthetic}[network]\nfile = 'no.onnx'\n"), &["no.onnx"]),
+        (
+            format!(
+                "rig = '{DEMO_RIG}'\n{stream}[source]\nkind = 'kitti'\ndirectory = 'nowhere'\n"
+            ),
+            &["nowhere"],
+        ),
+    ];
+    for (toml, names) in cases {
+        fs::write(&path, toml).unwrap();
+        let output = run(&["run", "--config", text(&path)]);
+        let said = stderr(&output);
+        let code = output.status.code();
+        // What cannot be opened is failure, everything else configuration.
+        assert_eq!(code, Some(if names.contains(&"nowhere") { 1 } else { 2 }), "{toml}: {said}");
+        for name in *names {
+            assert!(said.contains(name), "{toml}: no {name:?} in {said}");
+        }
+        assert!(!directory.path().join("s.sock").exists(), "{toml}: a socket was left");
+    }
+}
+
+#[test]
+fn rigs() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("rig.toml");
+    refused(&["rig", "check", text(&path)], 2, &["rig.toml", "cannot read"]);
+    let good = fs::read_to_string(DEMO_RIG).unwrap();
+    let cases: &[(&str, &str, &[&str])] = &[
+        ("fx = 350.0", "fx = 0.0", &["fx", "0"]),
+        ("fy = 350.0", "fy = nan", &["fy", "NaN"]),
+        ("cx = 319.5", "cx = \"middle\"", &["rig.toml"]),
+        ("width = 640", "width = 0", &["image_size", "0"]),
+        ("[-0.54, 0.0, 0.0]", "[0.54, 0.0, 0.0]", &["right_from_left", "0.54"]),
+        ("[-0.54, 0.0, 0.0]", "[0.0, 0.0, 0.0]", &["right_from_left"]),
+        ("[1.0, 0.0, 0.0]", "[2.0, 0.0, 0.0]", &["rotation"]),
+        ("model = \"radial-tangential\"", "model = \"magic\"", &["magic"]),
+        ("rectified = true", "rectified = true\nzoom = 2", &["zoom"]),
+        ("name = \"demo\"", "", &["name"]),
+    ];
+    for (from, to, names) in cases {
+        assert!(good.contains(from), "{from}");
+        fs::write(&path, good.replacen(from, to, 1)).unwrap();
+        refused(&["rig", "check", text(&path)], 2, &[&["rig.toml"], *names].concat());
+    }
+    fs::write(&path, "P0: 1 2 3\nP2: 4\n").unwrap();
+    refused(&["rig", "check", text(&path)], 2, &["rig.toml", "--image-size"]);
+    refused(&["rig", "check", text(&path), "--image-size", "640x192"], 2, &["rig.toml", "P0"]);
+}
+
+#[test]
+fn images() {
+    let directory = tempfile::tempdir().unwrap();
+    let image = |name: &str, width: u32, height: u32| -> PathBuf {
+        let path = directory.path().join(name);
+        image::RgbImage::new(width, height).save(&path).unwrap();
+        path
+    };
+    let left = image("left.png", 640, 192);
+    let right = image("right.png", 640, 192);
+    let small = image("small.png", 320, 96);
+    let grey = directory.path().join("grey.png");
+    image::GrayImage::new(640, 192).save(&grey).unwrap();
+    let truncated = directory.path().join("truncated.png");
+    let bytes = fs::read(&right).unwrap();
+    fs::write(&truncated, &bytes[..bytes.len() / 2]).unwrap();
+    let text_file = directory.path().join("notes.png");
+    fs::write(&text_file, "not a picture").unwrap();
+    let missing = directory.path().join("missing.png");
+    let out = directory.path().join("grid.npy");
+
+    let infer = |left: &Path, right: &Path, code, names: &[&str]| {
+        refused(
+            &[
+                "infer",
+                "--left",
+                text(left),
+                "--right",
+                text(right),
+                "--rig",
+                DEMO_RIG,
+                "-o",
+                text(&out),
+            ],
+            code,
+            names,
+        );
+        assert!(!out.exists());
+    };
+    infer(&left, &missing, 2, &["missing.png"]);
+    infer(&left, &truncated, 1, &["truncated.png"]);
+    infer(&text_file, &right, 1, &["notes.png"]);
+    infer(&left, &small, 2, &["small.png", "320x96", "640x192"]);
+    infer(&small, &small, 2, &["320x96", "640x192"]);
+    infer(&grey, &grey, 2, &["grey.png", "colour"]);
+}
+
+#[test]
+fn networks() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("network.onnx");
+    let show = |names: &[&str]| {
+        refused(&["network", "show", text(&path)], 2, &[&["network.onnx"], names].concat());
+        // The engine says the same.
+        let config = directory.path().join("stream.toml");
+        fs::write(
+            &config,
+            "[source]\nkind = 'synthetic'\n[network]\nfile = 'network.onnx'\n[stream]\nsocket = 's.sock'\n",
+        )
+        .unwrap();
+        refused(&["run", "--config", text(&config)], 2, &["network.onnx"]);
+    };
+    show(&["cannot read"]);
+    fs::write(&path, "").unwrap();
+    show(&[]);
+    fs::write(&path, "this is no network").unwrap();
+    show(&[]);
+    let good = fs::read(NANO).unwrap();
+    fs::write(&path, &good[..good.len() / 2]).unwrap();
+    show(&[]);
+
+    let mut model = occdepth_contract::onnx::ModelProto::from_bytes(&good, "nano").unwrap();
+    let json = model.metadata(occdepth_contract::METADATA_KEY).unwrap().to_owned();
+    let mut with_metadata = |document: Option<String>| {
+        model.metadata_props.retain(|entry| entry.key != occdepth_contract::METADATA_KEY);
+        if let Some(value) = document {
+            model.metadata_props.push(occdepth_contract::onnx::StringStringEntryProto {
+                key: occdepth_contract::METADATA_KEY.into(),
+                value,
+            });
+        }
+        fs::write(&path, model.to_bytes()).unwrap();
+    };
+    with_metadata(None);
+    show(&["metadata", "occdepth"]);
+    with_metadata(Some("{".into()));
+    show(&[]);
+    let replaced = |from: &str, to: &str| {
+        assert!(json.contains(from), "{from} in {json}");
+        Some(json.replacen(from, to, 1))
+    };
+    with_metadata(replaced("\"contract_version\":\"1.0\"", "\"contract_version\":\"9.0\""));
+    show(&["contract_version", "9.0", "1.0"]);
+    with_metadata(replaced("\"project_scale\":2", "\"project_scale\":1"));
+    show(&["pixels"]);
+    with_metadata(replaced("\"pattern\":", "\"pattern\":9,\"was\":"));
+    show(&[]);
+}
+
+#[test]
+fn clients() {
+    let directory = tempfile::tempdir().unwrap();
+    let socket = directory.path().join("none.sock");
+    refused(&["watch", text(&socket), "--timeout", "0"], 1, &["none.sock", "no such stream"]);
+    fs::write(&socket, "a file").unwrap();
+    refused(&["watch", text(&socket), "--timeout", "0"], 1, &["none.sock"]);
+}
+
+/// A file size limit stands in for a full disk: no partial file is left, and what was there stays.
+#[test]
+fn a_full_disk_leaves_nothing_half_written() {
+    let directory = tempfile::tempdir().unwrap();
+    let out = directory.path().join("rig.toml");
+    fs::write(&out, "precious").unwrap();
+    let program = occdepth().get_program().to_owned();
+    let output = std::process::Command::new("sh")
+        .args(["-c", "trap '' XFSZ; ulimit -f 0; exec \"$0\" \"$@\""])
+        .arg(program)
+        .args(["rig", "import", DEMO_RIG, "-o", text(&out)])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    assert!(stderr(&output).contains("rig.toml"), "{}", stderr(&output));
+    assert_eq!(fs::read_to_string(&out).unwrap(), "precious");
+    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1, "a partial file is left");
+    refused(&["rig", "import", DEMO_RIG, "-o", "/dev/full"], 1, &["/dev/full"]);
+    let nowhere = directory.path().join("no/such/rig.toml");
+    refused(&["rig", "import", DEMO_RIG, "-o", text(&nowhere)], 1, &["no/such/rig.toml"]);
+}
+
+/// KITTI's calib.txt does not fit images of another size.
+#[test]
+fn a_rig_of_another_image_size() {
+    let Some(sequence) = shared("a_rig_of_another_image_size", "data/kitti/sequences/08") else {
+        return;
+    };
+    refused(
+        &[
+            "infer",
+            "--left",
+            text(&sequence.join("image_2/000000.png")),
+            "--right",
+            text(&sequence.join("image_3/000000.png")),
+            "--rig",
+            DEMO_RIG,
+            "-o",
+            "never.npy",
+        ],
+        2,
+        &["1226x370", "640x192"],
+    );
+}

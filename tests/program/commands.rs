@@ -1,0 +1,203 @@
+//! Subcommands that look at files: `rig`, `network`, `completions`, `infer`.
+
+use crate::support::{shared, succeed, text};
+use serde_json::Value;
+use std::fs;
+
+const DEMO_RIG: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/calibration/demo.toml");
+const NANO: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/engines/nano.onnx");
+
+#[test]
+fn every_subcommand_explains_itself() {
+    for command in ["demo", "run", "infer", "watch", "rig", "network", "completions"] {
+        let help = succeed(&[command, "--help"]);
+        assert!(help.contains("Usage: occdepth"), "{command}: {help}");
+        assert!(succeed(&["--help"]).contains(command));
+    }
+}
+
+#[test]
+fn completions_name_the_subcommands() {
+    for shell in ["bash", "zsh", "fish"] {
+        let script = succeed(&["completions", shell]);
+        assert!(script.contains("infer") && script.contains("watch"), "{shell}");
+    }
+}
+
+#[test]
+fn the_bundled_network_is_shown_as_untrained() {
+    let shown: Value = serde_json::from_str(&succeed(&["network", "show", "--json"])).unwrap();
+    assert_eq!(shown["contract"]["training"]["trained"], false);
+    assert_eq!(shown["contract"]["preset"], "nano");
+    let file: Value = serde_json::from_str(&succeed(&["network", "show", NANO, "--json"])).unwrap();
+    assert_eq!(shown["sha256"], file["sha256"]);
+    assert!(succeed(&["network", "show"]).contains("UNTRAINED"));
+}
+
+#[test]
+fn the_demo_rig_is_valid_and_imports_to_itself() {
+    assert!(succeed(&["rig", "check", DEMO_RIG]).trim_end().ends_with("valid"));
+    let directory = tempfile::tempdir().unwrap();
+    let copy = directory.path().join("copy.toml");
+    succeed(&["rig", "import", DEMO_RIG, "-o", text(&copy)]);
+    let shown = |rig| succeed(&["rig", "show", rig, "--json"]);
+    assert_eq!(shown(DEMO_RIG), shown(text(&copy)));
+}
+
+/// The numbers of `rig show` are OpenCV's; the golden file was computed with it.
+#[test]
+fn a_shown_rectification_equals_opencv() {
+    let Some(golden) = shared(
+        "a_shown_rectification_equals_opencv",
+        "golden/rectification/chessboard_alpha_0.json",
+    ) else {
+        return;
+    };
+    let golden: Value = serde_json::from_str(&fs::read_to_string(golden).unwrap()).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let rig = directory.path().join("chessboard.toml");
+    fs::write(&rig, rig_toml(&golden)).unwrap();
+    let shown: Value = serde_json::from_str(&succeed(&[
+        "rig",
+        "show",
+        text(&rig),
+        "--json",
+        "--alpha",
+        "0",
+        "--map-stride",
+        "16",
+    ]))
+    .unwrap();
+    for key in ["R1", "R2", "P1", "P2", "Q"] {
+        assert_close(&shown[key], &golden[key], 1e-6, key);
+    }
+    for key in ["map1_x", "map1_y", "map2_x", "map2_y"] {
+        assert_close(&shown[key], &golden[key], 0.01, key);
+    }
+}
+
+/// A real pair, the whole way: images, calib.txt and the bundled network to all three formats.
+#[test]
+fn infer_labels_a_real_pair() {
+    let Some(sequence) = shared("infer_labels_a_real_pair", "data/kitti/sequences/08") else {
+        return;
+    };
+    let directory = tempfile::tempdir().unwrap();
+    let out = |name: &str| directory.path().join(name);
+    let (npy, label, png, logits) =
+        (out("grid.npy"), out("grid.label"), out("grid.png"), out("logits.npy"));
+    let report: Value = serde_json::from_str(&succeed(&[
+        "infer",
+        "--left",
+        text(&sequence.join("image_2/000000.png")),
+        "--right",
+        text(&sequence.join("image_3/000000.png")),
+        "--rig",
+        text(&sequence.join("calib.txt")),
+        "-o",
+        text(&npy),
+        "-o",
+        text(&label),
+        "-o",
+        text(&png),
+        "--logits",
+        text(&logits),
+        "--json",
+    ]))
+    .unwrap();
+    let dims: Vec<usize> =
+        report["dims"].as_array().unwrap().iter().map(|n| n.as_u64().unwrap() as usize).collect();
+    let voxels: usize = dims.iter().product();
+
+    let labels = npyz::NpyFile::new(fs::File::open(&npy).unwrap()).unwrap();
+    assert_eq!(labels.shape().iter().map(|&n| n as usize).collect::<Vec<_>>(), dims);
+    let labels: Vec<u8> = labels.into_vec().unwrap();
+    let logits = npyz::NpyFile::new(fs::File::open(&logits).unwrap()).unwrap();
+    assert_eq!(logits.shape()[0], 20);
+    let logits: Vec<f32> = logits.into_vec().unwrap();
+
+    // Each label is the class of the greatest logit, the lowest of equals.
+    for (voxel, &label) in labels.iter().enumerate() {
+        let column: Vec<f32> = (0..20).map(|class| logits[class * voxels + voxel]).collect();
+        let greatest = column.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        let winner = column.iter().position(|&logit| logit == greatest).unwrap();
+        assert_eq!(usize::from(label), winner, "voxel {voxel}");
+    }
+
+    // SemanticKITTI's own ids, two bytes a voxel in the same order.
+    let bytes = fs::read(&label).unwrap();
+    assert_eq!(bytes.len(), 2 * voxels);
+    let raw = u16::from_le_bytes([bytes[0], bytes[1]]);
+    let learning_map_inv =
+        [0, 10, 11, 15, 18, 20, 30, 31, 32, 40, 44, 48, 49, 50, 51, 70, 71, 72, 80, 81];
+    assert_eq!(raw, learning_map_inv[usize::from(labels[0])]);
+
+    let picture = image::open(&png).unwrap();
+    assert_eq!(picture.width() as usize % dims[1], 0);
+    assert_eq!(picture.height() as usize % dims[0], 0);
+}
+
+/// The golden file's cameras as a native rig.
+fn rig_toml(golden: &Value) -> String {
+    let numbers = |value: &Value| -> Vec<f64> {
+        value.as_array().unwrap().iter().map(|n| n.as_f64().unwrap()).collect()
+    };
+    let rows = |key: &str| -> Vec<Vec<f64>> {
+        golden[key].as_array().unwrap().iter().map(numbers).collect()
+    };
+    let camera = |k: &str, d: &str| {
+        let k = rows(k);
+        format!(
+            "fx = {:?}\nfy = {:?}\ncx = {:?}\ncy = {:?}\ncoefficients = {:?}\n",
+            k[0][0],
+            k[1][1],
+            k[0][2],
+            k[1][2],
+            numbers(&golden[d])
+        )
+    };
+    RIG_TEMPLATE
+        .replace("LEFT", &camera("K1", "D1"))
+        .replace("RIGHT", &camera("K2", "D2"))
+        .replace("ROTATION", &format!("{:?}", rows("R")))
+        .replace("TRANSLATION", &format!("{:?}", numbers(&golden["T"])))
+}
+
+const RIG_TEMPLATE: &str = r#"
+name = "chessboard"
+image_size = { width = 640, height = 480 }
+rectified = false
+
+[left]
+model = "radial-tangential"
+LEFT
+[right]
+model = "radial-tangential"
+RIGHT
+[right_from_left]
+rotation = ROTATION
+translation_m = TRANSLATION
+
+[left_from_ego]
+rotation = [[0.0, -1.0, 0.0], [0.0, 0.0, -1.0], [1.0, 0.0, 0.0]]
+translation_m = [0.0, 0.0, 0.0]
+"#;
+
+/// Every number of `found` lies within `tolerance` of the one in `expected`.
+fn assert_close(found: &Value, expected: &Value, tolerance: f64, what: &str) {
+    match (found, expected) {
+        (Value::Array(found), Value::Array(expected)) => {
+            assert_eq!(found.len(), expected.len(), "{what}");
+            for (found, expected) in found.iter().zip(expected) {
+                assert_close(found, expected, tolerance, what);
+            }
+        }
+        _ => {
+            let (found, expected) = (found.as_f64().unwrap(), expected.as_f64().unwrap());
+            assert!(
+                (found - expected).abs() <= tolerance,
+                "{what}: {found}, OpenCV has {expected}"
+            );
+        }
+    }
+}

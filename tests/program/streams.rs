@@ -1,0 +1,157 @@
+//! Streams: `run` and `demo` in one process, `watch` in another.
+
+use crate::support::{Process, run, shared, stderr, succeed, text, wait_for};
+use rustix::process::Signal;
+use serde_json::Value;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Real frames, two processes, real shared memory: what the client receives is what `infer` computes from the
+/// same files.
+#[test]
+fn a_client_receives_the_grids_of_real_frames() {
+    let test = "a_client_receives_the_grids_of_real_frames";
+    let Some(sequence) = shared(test, "data/kitti/sequences/08") else {
+        return;
+    };
+    let directory = tempfile::tempdir().unwrap();
+    let socket = directory.path().join("kitti.sock");
+    let config = write_config(
+        directory.path(),
+        &format!(
+            "rig = '{0}/calib.txt'\n[source]\nkind = 'kitti'\ndirectory = '{0}'\n\
+             times = '{0}/times_first60.txt'\npaced = false\n[stream]\nsocket = 'kitti.sock'\n",
+            sequence.display()
+        ),
+    );
+    let runtime =
+        Process::start(&["run", "--config", text(&config), "--wait-for-client", "--json"]);
+    wait_for(&socket);
+    let received = directory.path().join("received.png");
+    let lines =
+        succeed(&["watch", text(&socket), "--json", "--grids", "4", "--png", text(&received)]);
+    let output = runtime.finish();
+    assert!(output.status.success(), "{}", stderr(&output));
+
+    let grids = documents(&lines);
+    let field = |name: &str| -> Vec<u64> {
+        grids.iter().map(|grid| grid[name].as_u64().unwrap()).collect()
+    };
+    assert_eq!(field("sequence"), [1, 2, 3, 4]);
+    assert_eq!(field("missed"), [0; 4]);
+    assert_eq!(field("corrupt"), [0; 4]);
+    assert!(field("left_capture_time_ns").is_sorted_by(|earlier, later| earlier < later));
+    for grid in &grids {
+        let voxels: u64 =
+            grid["voxels"].as_object().unwrap().values().filter_map(Value::as_u64).sum();
+        let dims = grid["dims"].as_array().unwrap();
+        assert_eq!(voxels, dims.iter().map(|n| n.as_u64().unwrap()).product::<u64>());
+        assert_eq!(grid["trained"], false);
+        assert!(grid["stages_ns"]["infer"].as_u64().unwrap() > 0);
+    }
+    let summary: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(summary["grids"], 4);
+
+    // The same frame through files alone.
+    let computed = directory.path().join("computed.png");
+    succeed(&[
+        "infer",
+        "--left",
+        text(&sequence.join("image_2/000003.png")),
+        "--right",
+        text(&sequence.join("image_3/000003.png")),
+        "--rig",
+        text(&sequence.join("calib.txt")),
+        "-o",
+        text(&computed),
+    ]);
+    assert!(fs::read(&received).unwrap() == fs::read(&computed).unwrap(), "the pictures differ");
+}
+
+#[test]
+fn a_stream_ends_cleanly_on_either_signal() {
+    for signal in [Signal::INT, Signal::TERM] {
+        let directory = tempfile::tempdir().unwrap();
+        let (config, socket) = street(directory.path());
+        let runtime = Process::start(&["run", "--config", text(&config)]);
+        wait_for(&socket);
+        let grid = documents(&succeed(&["watch", text(&socket), "--once", "--json"]));
+        assert_eq!(grid.len(), 1);
+        assert_eq!(grid[0]["stream"], "street");
+        runtime.signal(signal);
+        let output = runtime.finish();
+        assert!(output.status.success(), "{signal:?}: {}", stderr(&output));
+        assert!(String::from_utf8_lossy(&output.stdout).contains("grids/s"));
+        assert!(!socket.exists(), "the socket is left behind");
+    }
+}
+
+#[test]
+fn a_second_writer_is_refused_and_a_stale_socket_is_not() {
+    let directory = tempfile::tempdir().unwrap();
+    let (config, socket) = street(directory.path());
+    let first = Process::start(&["run", "--config", text(&config)]);
+    wait_for(&socket);
+    let second = run(&["run", "--config", text(&config)]);
+    assert_eq!(second.status.code(), Some(1));
+    assert!(stderr(&second).contains("second writer"), "{}", stderr(&second));
+    assert!(stderr(&second).contains(text(&socket)));
+
+    // Killed, it leaves its socket behind; the next one takes it over.
+    first.signal(Signal::KILL);
+    drop(first.finish());
+    assert!(socket.exists());
+    let gone = run(&["watch", text(&socket), "--once", "--timeout", "0"]);
+    assert_eq!(gone.status.code(), Some(1));
+    let third = Process::start(&["run", "--config", text(&config), "--grids", "2"]);
+    let output = third.finish();
+    assert!(output.status.success(), "{}", stderr(&output));
+}
+
+#[test]
+fn a_source_that_ends_ends_the_run() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = write_config(
+        directory.path(),
+        "[source]\nkind = 'synthetic'\nframes = 3\nrate_hz = 20\n[stream]\nsocket = 'street.sock'\n",
+    );
+    let summary: Value =
+        serde_json::from_str(&succeed(&["run", "--config", text(&config), "--json"])).unwrap();
+    let grids = summary["grids"].as_u64().unwrap();
+    // A slow machine may drop a frame of a paced source, but the last one always comes.
+    assert!((1..=3).contains(&grids), "{summary}");
+}
+
+#[test]
+fn the_demo_shows_what_a_client_received() {
+    let directory = tempfile::tempdir().unwrap();
+    let png = directory.path().join("demo.png");
+    let shown = succeed(&["demo", "--seconds", "2", "--png", text(&png)]);
+    assert!(shown.contains("UNTRAINED"), "{shown}");
+    for stage in ["capture", "rectify", "infer", "label", "publish", "grids/s", "client:"] {
+        assert!(shown.contains(stage), "no {stage} in {shown}");
+    }
+    assert!(!shown.contains('\x1b'), "colours on a pipe");
+    assert!(image::open(&png).unwrap().width() >= 128);
+    let summary: Value =
+        serde_json::from_str(&succeed(&["demo", "--seconds", "1", "--json", "--png", text(&png)]))
+            .unwrap();
+    assert!(summary["start_to_first_grid_ms"].as_f64().unwrap() > 0.0);
+}
+
+/// A stream of the synthetic street: its configuration and its socket.
+fn street(directory: &Path) -> (PathBuf, PathBuf) {
+    let config =
+        write_config(directory, "[source]\nkind = 'synthetic'\n[stream]\nsocket = 'street.sock'\n");
+    (config, directory.join("street.sock"))
+}
+
+fn write_config(directory: &Path, toml: &str) -> PathBuf {
+    let path = directory.join("stream.toml");
+    fs::write(&path, toml).unwrap();
+    path
+}
+
+fn documents(lines: &str) -> Vec<Value> {
+    lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
