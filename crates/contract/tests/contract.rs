@@ -1,5 +1,6 @@
 //! What is accepted as a network of this project and what is refused, by field.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(clippy::float_cmp, reason = "numbers that are copied, not computed")]
 
 use occdepth_contract::{
     CONTRACT_VERSION, Contract, ContractError, DType, GridSpec, METADATA_KEY, Normalisation,

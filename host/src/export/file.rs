@@ -17,7 +17,8 @@ pub struct WriteError {
 }
 
 /// Writes `bytes` to `path`: to a file beside it first, which takes its name only when it is whole
-/// and on disk. Where that fails (a full disk, no permission), `path` is what it was before.
+/// and on disk. Where that fails (a full disk, no permission), `path` is what it was before. What exists
+/// and is not a regular file is refused.
 ///
 /// # Errors
 /// [`WriteError`] with the path; nothing half-written is left behind.
@@ -29,6 +30,13 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), WriteError> {
             "the path does not end in a file name",
         )));
     };
+    // Renaming over a device or a directory would replace it, where it succeeds at all.
+    if fs::metadata(path).is_ok_and(|existing| !existing.is_file()) {
+        return Err(failed(std::io::Error::new(
+            std::io::ErrorKind::InvalidInput,
+            "the path exists and is not a regular file",
+        )));
+    }
     // The process id keeps two exports to one file apart; the later rename wins.
     let mut partial_name = name.to_owned();
     partial_name.push(format!(".{}.partial", std::process::id()));
