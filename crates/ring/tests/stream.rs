@@ -213,8 +213,11 @@ fn a_grid_that_was_overwritten_is_not_handed_out() {
         publish(&mut writer, frame_id);
     }
     for sequence in 1..=5 {
+        reader.copy(9, &mut grid).unwrap();
         let error = reader.copy(sequence, &mut grid).unwrap_err();
         assert!(matches!(error, ReadError::Overwritten { sequence: s } if s == sequence));
+        // The record of grid 9 does not stand above whatever the labels are now.
+        assert_eq!(grid.published.sequence, 0);
     }
     for sequence in 6..=9 {
         reader.copy(sequence, &mut grid).unwrap();
@@ -223,6 +226,7 @@ fn a_grid_that_was_overwritten_is_not_handed_out() {
     }
     for sequence in [0, 10, u64::MAX / 2, u64::MAX] {
         assert!(matches!(reader.copy(sequence, &mut grid), Err(ReadError::NoGrid)));
+        assert_eq!(grid.published.sequence, 9);
     }
 }
 

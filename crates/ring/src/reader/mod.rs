@@ -14,6 +14,7 @@ use crate::layout::AbiVersion;
 use crate::layout::handshake::{NOTIFICATION_BYTES, Notification};
 use crate::layout::segment::SegmentHeader;
 use crate::layout::slot::{self, SlotHeader};
+use crate::record::PublishedGrid;
 use crate::seqlock;
 use crate::words::{self, ReadOnlyWord, ReadOnlyWords, WORD_BYTES};
 use rustix::event::{PollFd, PollFlags};
@@ -138,7 +139,10 @@ impl Reader {
         self.newest_of(|sequence| self.copy(sequence, grid))
     }
 
-    /// Copies grid `sequence`. On an error, `grid` holds nothing of value.
+    /// Copies grid `sequence`.
+    ///
+    /// [`ReadError::NoGrid`] leaves `grid` as it was; after any other error it holds nothing of
+    /// value, and its record says sequence 0.
     ///
     /// # Errors
     /// [`ReadError::NoGrid`] when it has not been published yet, [`ReadError::Overwritten`] when
@@ -146,9 +150,11 @@ impl Reader {
     /// published, [`ReadError::OutOfMemory`] when `grid` cannot get its size.
     pub fn copy(&self, sequence: u64, grid: &mut Grid) -> Result<(), ReadError> {
         let places = self.header.places;
+        let slot = self.slot(sequence)?;
+        // Nobody shall find the old record above new labels if this copy comes to nothing.
+        grid.published = PublishedGrid::default();
         resize(&mut grid.labels, places.labels_bytes)?;
         resize(&mut grid.confidence, places.confidence_bytes)?;
-        let slot = self.slot(sequence)?;
         let read = seqlock::read(&slot[LOCK_WORD], sequence, || {
             let checksum = if self.verify_checksum {
                 let mut checksum = Checksum::default();

@@ -89,7 +89,7 @@ impl Access {
 
 /// The one writer of a stream.
 ///
-/// Publishing is a checksum, a copy, two clock readings and one non-blocking write to an event
+/// Publishing is a checksum, a copy, a few clock readings and one non-blocking write to an event
 /// descriptor; it allocates nothing, takes no lock and waits for nobody. Everything that has to do
 /// with clients happens in a thread of the writer's own. Dropping the writer removes the socket and
 /// hangs up on all clients; the grids they copied stay theirs.
