@@ -3,7 +3,7 @@
 //! The logits of a full grid are large (20 classes of 256 x 256 x 32 voxels: 168 MB), so memory is
 //! the limit and they are read once, a block of voxels at a time: class after class updates the
 //! block's running maximum. The softmax needs that maximum first and every logit again; the block's
-//! logits are therefore kept in a contiguous scratch of 16 KiB on the stack. (Reading them again
+//! logits are therefore kept in a contiguous scratch of 64 KiB on the stack. (Reading them again
 //! where they are would miss the cache: grid planes lie a power of two apart and compete for the
 //! same cache sets.)
 
@@ -161,6 +161,7 @@ struct Block {
 }
 
 impl Block {
+    #[expect(clippy::large_stack_arrays, reason = "64 KiB, instead of an allocation per frame")]
     fn new() -> Self {
         Self {
             voxels: 0,
@@ -185,12 +186,16 @@ impl Block {
 
     /// One more class.
     fn offer(&mut self, values: &[f32], id: u8) {
-        let state = self.best.iter_mut().zip(&mut self.id).zip(&mut self.fault);
-        for (&value, ((best, best_id), fault)) in values.iter().zip(state) {
-            let better = value > *best;
-            *best = if better { value } else { *best };
-            *best_id = if better { id.into() } else { *best_id };
-            *fault += value * 0.0; // NaN unless the value is finite
+        let n = self.voxels;
+        let (values, best) = (&values[..n], &mut self.best[..n]);
+        let (best_id, fault) = (&mut self.id[..n], &mut self.fault[..n]);
+        for i in 0..n {
+            let value = values[i];
+            // With masks: a conditional assignment becomes a branch around a store, voxel by voxel.
+            let better = u32::from(value > best[i]).wrapping_neg();
+            best[i] = f32::from_bits(value.to_bits() & better | best[i].to_bits() & !better);
+            best_id[i] = u32::from(id) & better | best_id[i] & !better;
+            fault[i] += value * 0.0; // NaN unless the value is finite
         }
     }
 
@@ -212,13 +217,16 @@ impl Block {
 
     /// Labels, and what is unknown.
     fn finish(&mut self, unknown_below: u8, hidden: Option<&[u8]>) {
-        for i in 0..self.voxels {
-            let unknown = self.fault[i] != 0.0 || self.confidence[i] < unknown_below;
+        let n = self.voxels;
+        let (id, fault) = (&self.id[..n], &self.fault[..n]);
+        let (labels, confidence) = (&mut self.labels[..n], &mut self.confidence[..n]);
+        for i in 0..n {
+            let unknown = fault[i] != 0.0 || confidence[i] < unknown_below;
             let unknown = if unknown { UNKNOWN } else { 0 };
             #[expect(clippy::cast_possible_truncation, reason = "ids are bytes")]
-            let id = self.id[i] as u8;
-            self.labels[i] = id | unknown;
-            self.confidence[i] &= !unknown;
+            let known = id[i] as u8;
+            labels[i] = known | unknown;
+            confidence[i] &= !unknown;
         }
         if let Some(hidden) = hidden {
             let state = self.labels.iter_mut().zip(&mut self.confidence);
@@ -243,10 +251,10 @@ fn exp_of_negative(x: f32) -> f32 {
     f32::from_bits(mantissa.to_bits().wrapping_add(n.to_bits() << (f32::MANTISSA_DIGITS - 1)))
 }
 
-/// Voxels in a block.
-const BLOCK: usize = 256;
-/// Logits kept for the softmax: 16 KiB; with 255 classes still a block of 16 voxels.
-const SCRATCH: usize = 4096;
+/// Voxels in a block: a page of each class's logits, which is as far as hardware prefetches.
+const BLOCK: usize = 1024;
+/// Logits kept for the softmax: 64 KiB; with 255 classes still a block of 64 voxels.
+const SCRATCH: usize = 16384;
 /// Blocks are whole vectors.
 const LANES: usize = 16;
 /// 2^23: adding it to 0 <= x < 2^23 leaves x, rounded, in the low bits.
