@@ -106,21 +106,22 @@ impl Palette<'_> {
                 let facing = if direction[axis] < 0.0 { 1 } else { 0 };
                 (axis, BOX_LIGHT[axis][facing])
             }
-            Shape::Cylinder => {
-                let inverse = 2.0 / size[0];
-                let normal = [local[0] * inverse - 1.0, local[1] * inverse - 1.0, 0.0];
-                (3, diffuse(normal))
+            Shape::Cylinder | Shape::Sphere => {
+                let normal: [f32; 3] = std::array::from_fn(|axis| match primitive.shape {
+                    Shape::Cylinder if axis == 2 => 0.0,
+                    _ => local[axis] * (2.0 / size[axis]) - 1.0,
+                });
+                (steepest(normal), diffuse(normal))
             }
-            Shape::Sphere => (3, diffuse(local.map(|c| c * (2.0 / size[0]) - 1.0))),
         };
-        // Two coordinates on the surface; a round one is unrolled along its diagonal.
+        // The two coordinates of the surface that the noise is laid on: a round one wears it as the box
+        // around it would.
         let (u, v) = match axis {
             0 => (local[1], local[2]),
             1 => (local[0], local[2]),
-            2 => (local[0], local[1]),
-            _ => (local[0] + local[1], local[2]),
+            _ => (local[0], local[1]),
         };
-        let slant = direction.get(axis).map_or(0.7, |d| d.abs().max(0.2));
+        let slant = direction[axis].abs().max(0.2);
         let footprint_m = footprint_m / slant;
         let level = level_of(footprint_m);
         let (tu, tv) = (u + primitive.texture_m, v + 3.0 * primitive.texture_m);
@@ -217,6 +218,19 @@ fn face(local: [f32; 3], size: [f32; 3]) -> usize {
     }
 }
 
+/// The axis along which a normal points most.
+#[inline]
+fn steepest(normal: [f32; 3]) -> usize {
+    let [x, y, z] = normal.map(f32::abs);
+    if x > y && x > z {
+        0
+    } else if y > z {
+        1
+    } else {
+        2
+    }
+}
+
 /// How much of a footprint at (u, v) of a wall is window: one each 3 m, on each floor of 3 m.
 fn window(u: f32, v: f32, wall_m: f32, height_m: f32, footprint_m: f32) -> f32 {
     if v > height_m - 0.6 || u > wall_m - 0.4 {
@@ -239,7 +253,7 @@ fn dash(x: f32, footprint_m: f32) -> f32 {
 fn contrast_of(paint: Paint) -> f32 {
     match paint {
         Paint::Leaves => 1.1,
-        Paint::CarBody | Paint::CarCabin => 0.35,
+        Paint::CarBody | Paint::CarCabin => 0.25,
         Paint::Facade | Paint::Plain | Paint::Boards => 0.6,
         Paint::Sign => 0.2,
     }
