@@ -1,12 +1,23 @@
 //! The companion of `occdepth`: the `OccDepth` network, its weights, and its export to ONNX.
 //!
-//! A [`preset::Preset`] says what the network looks like, [`weights::Weights`] holds its tensors under their published
-//! names, and [`network::Network`] runs both in burn:
+//! A [`preset::Preset`] says what the network looks like, [`weights::Weights`] holds its tensors
+//! under their published names, and [`network::Network`] runs both in burn:
 //!
 //! ```text
-//! images --encoder--> taps --decoder--> features at 1/1 ... 1/8 --assignment (pixels)--> voxel features
-//!                                          features at 1/8 --depth net--> depth volume --(depth_index, depth_weight)
-//!                                                                  voxel features * depth * 100 --3-D U-Net, head--> logits
+//! images - encoder - decoder -+- features 1/1..1/8 - assignment -+- x - U-Net - head - logits
+//!                             +- features 1/8 ------ depth net --+
+//! ```
+//!
+//! [`export`] writes the same network as ONNX, from the preset and the weights alone.
+//!
+//! ```
+//! use occdepth_host::{preset::Preset, weights::Weights};
+//!
+//! let preset = Preset::builtin("nano")?;
+//! let weights = Weights::initialise(&preset, 1);
+//! weights.check(&preset)?;
+//! println!("{} parameters, {:?}", preset.parameter_count(), preset.multiply_accumulates());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 #![forbid(unsafe_code)]
 

@@ -1,8 +1,9 @@
 //! The weights of a network: named tensors, read from a file or made from integers alone.
 //!
-//! Names and shapes are those of published state dicts ([`Preset::parameters`]). [`Weights::initialise`] makes the
-//! weights of an untrained network from a seed with integer arithmetic and exactly rounded floating-point operations
-//! (`*`, `/`, `sqrt`), so that every platform makes the same bits.
+//! Names and shapes are those of published state dicts ([`Preset::parameters`]).
+//! [`Weights::initialise`] makes the weights of an untrained network from a seed with integer
+//! arithmetic and exactly rounded floating-point operations (`*`, `/`, `sqrt`), so that every
+//! platform makes the same bits.
 
 use std::{
     collections::BTreeMap,
@@ -66,7 +67,7 @@ pub enum WeightsError {
         expected: Vec<usize>,
     },
     /// A tensor holds a number of values that is not its shape's.
-    #[error("weights: {name} holds {found} values, its shape {shape:?} has {}", shape.iter().product::<usize>())]
+    #[error("weights: {name} holds {found} values, shape {shape:?} needs another number")]
     Length {
         /// The tensor.
         name: String,
@@ -80,10 +81,11 @@ pub enum WeightsError {
 impl Weights {
     /// The weights of an untrained network.
     ///
-    /// Element i (row-major) of the parameter `name` is drawn as u, uniform in [-1, 1): the upper 24 bits of output i
-    /// of splitmix64, whose state starts at `FNV1a-64(name) ^ finalise(seed)` (`finalise` is splitmix64's output
-    /// function; it maps 0 to 0). Weights are u * sqrt(6 / fan), the bound of He et al. 2015 for layers followed by a
-    /// rectifier, with the fan-in of [`Weights::formula`]; biases are 0 and batch norms the identity.
+    /// Element i (row-major) of the parameter `name` is drawn as u, uniform in [-1, 1): the upper
+    /// 24 bits of output i of splitmix64, whose state starts at `FNV1a-64(name) ^ finalise(seed)`
+    /// (`finalise` is splitmix64's output function; it maps 0 to 0). Weights are u * sqrt(6 / fan),
+    /// the bound of He et al. 2015 for layers followed by a rectifier, with the fan-in of
+    /// [`Weights::formula`]; biases are 0 and batch norms the identity.
     pub fn initialise(preset: &Preset, seed: u64) -> Self {
         let key = finalise(seed);
         Self::fill(preset.parameters(), |parameter| match parameter.kind {
@@ -98,13 +100,13 @@ impl Weights {
         })
     }
 
-    /// Weights by the formula of the reference values: no file is needed to compare a full-size network with the
-    /// published implementation.
+    /// Weights by the formula of the reference values: no file is needed to compare a full-size
+    /// network with the published implementation.
     ///
-    /// With u as in [`Weights::initialise`] at seed 0: running mean 0.1 u, running variance 1 + 0.3 u, scale of a
-    /// batch norm 1 + 0.2 u, biases 0.1 u, weights u sqrt(3 / fan), and five times that for `resize_output_*` and
-    /// `depth_pred`. The fan-in is the product of all axes but the first; of a transposed convolution,
-    /// in * kernel volume / stride^3.
+    /// With u as in [`Weights::initialise`] at seed 0: running mean 0.1 u, running variance 1 + 0.3
+    /// u, scale of a batch norm 1 + 0.2 u, biases 0.1 u, weights u sqrt(3 / fan), and five times
+    /// that for `resize_output_*` and `depth_pred`. The fan-in is the product of all axes but the
+    /// first; of a transposed convolution, in * kernel volume / stride^3.
     pub fn formula(preset: &Preset) -> Self {
         Self::fill(preset.parameters(), |parameter| {
             let seed = fnv1a(&parameter.name);
@@ -126,7 +128,8 @@ impl Weights {
         })
     }
 
-    /// Reads the float32 tensors of a safetensors file; tensors of other types (counters, buffers) are left out.
+    /// Reads the float32 tensors of a safetensors file; tensors of other types (counters, buffers)
+    /// are left out.
     ///
     /// # Errors
     /// If the file cannot be read or is not a safetensors file.
@@ -263,7 +266,8 @@ fn uniform(seed: u64) -> impl Iterator<Item = f64> {
     })
 }
 
-/// Output function of splitmix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014).
+/// Output function of splitmix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number
+/// generators", 2014).
 fn finalise(state: u64) -> u64 {
     let z = (state ^ (state >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);

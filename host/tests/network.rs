@@ -95,7 +95,8 @@ fn the_published_backbone_matches() {
     expected.assert_close("out.ssc_logit.sub2", every(outputs.ssc_logits, 2));
 }
 
-/// One view, no depth net, no cascade (`MonoScene`'s shape), with one and with five points per voxel.
+/// One view, no depth net, no cascade (`MonoScene`'s shape), with one and with five points per
+/// voxel.
 #[test]
 fn one_view_without_depth_matches() {
     for (pattern, file) in [
@@ -122,7 +123,8 @@ fn two_views_without_depth_match() {
     expected.assert_close("out.ssc_logit.sub2", every(outputs.ssc_logits, 2));
 }
 
-/// Projection at the output grid: the last upsampling keeps it, and the right image is read with the left pixels.
+/// Projection at the output grid: the last upsampling keeps it, and the right image is read with
+/// the left pixels.
 #[test]
 fn project_scale_one_matches() {
     let test = "project_scale_one_matches";

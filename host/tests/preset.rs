@@ -1,4 +1,5 @@
-//! Presets: parameters against published state dicts, costs against the published network's, and bad documents.
+//! Presets: parameters against published state dicts, costs against the published network's, and
+//! bad documents.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod common;
@@ -88,7 +89,8 @@ fn assert_encoder(encoder: &Encoder, reference: &Value) {
     }
 }
 
-/// Multiply-accumulates of the published network, counted by its authors' framework (in 10^9, one decimal).
+/// Multiply-accumulates of the published network, counted by its authors' framework (in 10^9, one
+/// decimal).
 #[test]
 fn kitti_b3_costs_what_the_published_network_costs() {
     let cost = Preset::builtin("kitti-b3").unwrap().multiply_accumulates();

@@ -5,8 +5,8 @@ use burn::tensor::{Int, Tensor};
 use super::decoder::Features;
 use crate::preset::COSINE_EPSILON;
 
-/// Voxel features [C, N]: the sum over the scales of [`assign_scale`]. `pixels` is [V, S, N, P], its scales in the
-/// order of the features'.
+/// Voxel features [C, N]: the sum over the scales of [`assign_scale`]. `pixels` is [V, S, N, P],
+/// its scales in the order of the features'.
 pub fn assign(features: &Features, pixels: &Tensor<4, Int>) -> Tensor<2> {
     let scales = features.scales.iter().enumerate();
     let lifted = scales.map(|(index, (_, map))| {
@@ -17,8 +17,8 @@ pub fn assign(features: &Features, pixels: &Tensor<4, Int>) -> Tensor<2> {
 
 /// Voxel features [C, N] of one scale from maps [V, C, h, w] and pixels [V, N, P].
 ///
-/// Each view: the mean over the visible points of the pattern. Two views: cos(f0, f1) (f0 + f1) / 2 where both see
-/// the voxel, f / 2 where one does.
+/// Each view: the mean over the visible points of the pattern. Two views: cos(f0, f1) (f0 + f1) / 2
+/// where both see the voxel, f / 2 where one does.
 pub fn assign_scale(map: Tensor<4>, pixels: Tensor<3, Int>) -> Tensor<2> {
     let [views, _, _, _] = map.dims();
     let mut lifted = (0..views).map(|view| {
@@ -29,13 +29,14 @@ pub fn assign_scale(map: Tensor<4>, pixels: Tensor<3, Int>) -> Tensor<2> {
     let Some((right, right_seen)) = lifted.next() else { return left };
     let agreement = cosine(left.clone(), right.clone());
     let both = left_seen * right_seen;
-    // A view that does not see the voxel adds zeros: only where both see it does their agreement count.
+    // A view that does not see the voxel adds zeros: only where both see it does their agreement
+    // count.
     let gain = (agreement - 1.0) * both + 1.0;
     (left + right) * gain / 2.0
 }
 
-/// Mean features [C, N] of one view, and 1 where it sees the voxel [1, N]. Points are added one by one: [P, C, N] at
-/// once would be gigabytes.
+/// Mean features [C, N] of one view, and 1 where it sees the voxel [1, N]. Points are added one by
+/// one: [P, C, N] at once would be gigabytes.
 fn lift(map: Tensor<3>, pixels: Tensor<2, Int>) -> (Tensor<2>, Tensor<2>) {
     let [channels, height, width] = map.dims();
     let [_, points] = pixels.dims();

@@ -13,7 +13,8 @@ use super::{
 };
 use crate::{preset, weights::WeightsError};
 
-/// ASPP, mega-context, one relation matrix per relation, and a bottleneck that joins what they gather.
+/// ASPP, mega-context, one relation matrix per relation, and a bottleneck that joins what they
+/// gather.
 #[derive(Module, Debug)]
 pub struct RelationPrior {
     aspp: Aspp,

@@ -119,8 +119,8 @@ impl UpBlock {
     }
 }
 
-/// Bilinear resampling whose corner pixels stay corners (`align_corners`), as two constant matrices: their gradients
-/// exist on every backend.
+/// Bilinear resampling whose corner pixels stay corners (`align_corners`), as two constant
+/// matrices: their gradients exist on every backend.
 fn enlarge(x: Tensor<4>, height: usize, width: usize) -> Tensor<4> {
     let [_, _, rows, columns] = x.dims();
     let device = x.device();
@@ -129,7 +129,8 @@ fn enlarge(x: Tensor<4>, height: usize, width: usize) -> Tensor<4> {
     down.matmul(x).matmul(across)
 }
 
-/// The matrix [to, from] of linear interpolation between `from` samples with the first and the last kept.
+/// The matrix [to, from] of linear interpolation between `from` samples with the first and the last
+/// kept.
 fn interpolation(to: usize, from: usize, device: &Device) -> Tensor<2> {
     let mut values = vec![0.0_f32; to * from];
     let step = if to > 1 { (from - 1) as f64 / (to - 1) as f64 } else { 0.0 };

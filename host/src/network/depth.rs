@@ -18,7 +18,8 @@ use crate::{
     weights::WeightsError,
 };
 
-/// Reduce convolution, camera-aware squeeze-excite, residual blocks, and a 1x1 convolution to the bins.
+/// Reduce convolution, camera-aware squeeze-excite, residual blocks, and a 1x1 convolution to the
+/// bins.
 #[derive(Module, Debug)]
 pub struct DepthHead {
     reduce_conv: Conv2d,
@@ -68,8 +69,9 @@ impl DepthHead {
     }
 }
 
-/// How much of each voxel is at the depth that its pixels see: [1, N], from the distributions [V, D, h, w], corner
-/// indices [V, 8, N] into D x h x w and their weights, which already hold the mean over the views.
+/// How much of each voxel is at the depth that its pixels see: [1, N], from the distributions [V,
+/// D, h, w], corner indices [V, 8, N] into D x h x w and their weights, which already hold the mean
+/// over the views.
 pub fn lift(probabilities: Tensor<4>, index: &Tensor<3, Int>, weight: Tensor<3>) -> Tensor<2> {
     let [views, bins, height, width] = probabilities.dims();
     let [_, corners, voxels] = index.dims();

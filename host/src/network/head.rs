@@ -55,7 +55,8 @@ impl Head {
         }
     }
 
-    /// Class logits [1, classes, X, Y, Z] and, from a cascade head, occupancy logits [1, 2, X, Y, Z].
+    /// Class logits [1, classes, X, Y, Z] and, from a cascade head, occupancy logits [1, 2, X, Y,
+    /// Z].
     pub fn forward(&self, x: Tensor<5>) -> (Tensor<5>, Option<Tensor<5>>) {
         let x = match (&self.conv0, &self.aspp) {
             (Some(conv0), Some(aspp)) => aspp.forward(relu(conv0.forward(x))),

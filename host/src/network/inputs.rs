@@ -43,9 +43,7 @@ pub enum InputsError {
         shape: Vec<usize>,
     },
     /// The preset has a depth net and the geometry has no depth tables.
-    #[error(
-        "inputs depth_index, depth_weight and pixel_size are missing: preset {preset} has a depth net"
-    )]
+    #[error("input depth_index: missing, expected by the depth net of preset {preset}")]
     NoDepth {
         /// The preset.
         preset: String,

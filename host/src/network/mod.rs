@@ -1,8 +1,9 @@
 //! The network in burn, laid out as the paper's figure and the published checkpoints have it.
 //!
-//! [`Network`] is built from a preset and named weights and runs the tensors of the network contract: images and the
-//! geometry inputs in, class logits out. Each part is a burn module that can be run and tested alone, and takes its
-//! tensors from [`Weights`] under the names of the published state dict.
+//! [`Network`] is built from a preset and named weights and runs the tensors of the network
+//! contract: images and the geometry inputs in, class logits out. Each part is a burn module that
+//! can be run and tested alone, and takes its tensors from [`Weights`] under the names of the
+//! published state dict.
 //!
 //! ```
 //! use burn::tensor::Device;
@@ -70,12 +71,14 @@ pub struct Outputs {
     pub ssc_logits: Tensor<4>,
     /// Empty and occupied [2, X, Y, Z], of cascade heads.
     pub occ_logits: Option<Tensor<4>>,
-    /// Relation logits [R, mega-voxels, voxels at 1/4 of the projection grid], of networks with a relation prior.
+    /// Relation logits [R, mega-voxels, voxels at 1/4 of the projection grid], of networks with a
+    /// relation prior.
     pub relation_logits: Option<Tensor<3>>,
 }
 
 impl Network {
-    /// Builds the network of `preset` with `weights` on `device`; tensors that the preset does not need are ignored.
+    /// Builds the network of `preset` with `weights` on `device`; tensors that the preset does not
+    /// need are ignored.
     ///
     /// # Errors
     /// For the first tensor that is missing or has another shape, by its name.

@@ -138,7 +138,8 @@ impl Level {
     }
 }
 
-/// A bottleneck of 1x1x3, 1x3x1 and 3x1x1 convolutions, each adding to the next ("dimensional decomposition residual").
+/// A bottleneck of 1x1x3, 1x3x1 and 3x1x1 convolutions, each adding to the next ("dimensional
+/// decomposition residual").
 #[derive(Module, Debug)]
 pub struct Bottleneck {
     convs: Vec<Conv3d>,
@@ -234,7 +235,8 @@ impl Bottleneck {
 }
 
 impl Halving {
-    /// The sums that wait for the grid: z's result with y halved, and the input with every axis halved.
+    /// The sums that wait for the grid: z's result with y halved, and the input with every axis
+    /// halved.
     fn after_y(&self, along_z: Tensor<5>, input: Tensor<5>) -> (Tensor<5>, Tensor<5>) {
         let residual = (0..3).fold(input, halve);
         (self.shortcuts[0].forward(halve(along_z, 1)), self.shortcuts[3].forward(residual))
@@ -294,7 +296,8 @@ impl Upsample {
     }
 }
 
-/// Means of neighbouring pairs along a spatial axis of even size (0 is x): burn 0.22 has no 3-D average pooling.
+/// Means of neighbouring pairs along a spatial axis of even size (0 is x): burn 0.22 has no 3-D
+/// average pooling.
 fn halve(x: Tensor<5>, axis: usize) -> Tensor<5> {
     let mut dims = x.dims();
     dims[axis + 2] /= 2;

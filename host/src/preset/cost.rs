@@ -5,8 +5,9 @@ use super::{
     parameters::{DECODER, DEPTH_NET, ENCODER, HEAD, RELATION_PRIOR},
 };
 
-/// Multiply-accumulates of one stereo frame, all views together. Convolutions, linear layers and the relation prior's
-/// matrix products count; gathers, norms (folded on export) and element-wise work do not.
+/// Multiply-accumulates of one stereo frame, all views together. Convolutions, linear layers and
+/// the relation prior's matrix products count; gathers, norms (folded on export) and element-wise
+/// work do not.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Cost {
     /// The image encoder.

@@ -1,15 +1,17 @@
 //! The shape of a network: every width, stage and head in one TOML document.
 //!
-//! A [`Preset`] is all that the network, its export and its training need to know: which images go in, which grid
-//! comes out, and how wide each layer between them is. Published `OccDepth` networks are presets like any other
-//! (`kitti-b3`), so importing a checkpoint is a matter of comparing names and shapes with [`Preset::parameters`].
+//! A [`Preset`] is all that the network, its export and its training need to know: which images go
+//! in, which grid comes out, and how wide each layer between them is. Published `OccDepth` networks
+//! are presets like any other (`kitti-b3`), so importing a checkpoint is a matter of comparing
+//! names and shapes with [`Preset::parameters`].
 //!
 //! ```
 //! use occdepth_host::preset::Preset;
 //!
 //! let preset = Preset::builtin("nano")?;
 //! assert_eq!(preset.grid.dims, [128, 128, 16]);
-//! assert!(preset.parameters().iter().any(|p| p.name == "net_rgb.encoder.original_model.conv_stem.weight"));
+//! let stem = "net_rgb.encoder.original_model.conv_stem.weight";
+//! assert!(preset.parameters().iter().any(|parameter| parameter.name == stem));
 //! # Ok::<(), occdepth_host::preset::PresetError>(())
 //! ```
 
@@ -27,8 +29,8 @@ use serde::{Deserialize, Serialize};
 pub use cost::Cost;
 pub use parameters::{Parameter, ParameterKind};
 
-/// One network, as data. Read with [`Preset::builtin`], [`Preset::read`] or [`Preset::parse`], which also validate;
-/// a preset changed by hand is checked again by [`Preset::validate`].
+/// One network, as data. Read with [`Preset::builtin`], [`Preset::read`] or [`Preset::parse`],
+/// which also validate; a preset changed by hand is checked again by [`Preset::validate`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Preset {
@@ -46,11 +48,11 @@ pub struct Preset {
     pub pattern: u8,
     /// Image scales that a voxel gathers from, ascending, out of 1, 2, 4, 8 and 16.
     pub scales: Vec<u32>,
-    /// Voxels are projected at this multiple of the grid's voxel size: 1 or 2. At 2 the last upsampling doubles the
-    /// grid; at 1 it keeps it.
+    /// Voxels are projected at this multiple of the grid's voxel size: 1 or 2. At 2 the last
+    /// upsampling doubles the grid; at 1 it keeps it.
     pub project_scale: u32,
-    /// The published code, at project scale 1, samples the right image with the left view's pixels. Networks trained
-    /// that way need it; nothing else does.
+    /// The published code, at project scale 1, samples the right image with the left view's pixels.
+    /// Networks trained that way need it; nothing else does.
     #[serde(default)]
     pub right_samples_left_pixels: bool,
     /// Size of the network's images.
@@ -79,10 +81,11 @@ pub enum Dataset {
     SemanticKitti,
 }
 
-/// An `EfficientNet` encoder: stem, seven stages of inverted residuals, and the 1x1 head convolution.
+/// An `EfficientNet` encoder: stem, seven stages of inverted residuals, and the 1x1 head
+/// convolution.
 ///
-/// Its taps are the outputs of stages 0, 1, 2 and 4 (1/2, 1/4, 1/8, 1/16) and of the head convolution before its
-/// batch norm (1/32), as the published decoder reads them.
+/// Its taps are the outputs of stages 0, 1, 2 and 4 (1/2, 1/4, 1/8, 1/16) and of the head
+/// convolution before its batch norm (1/32), as the published decoder reads them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Encoder {
@@ -106,7 +109,8 @@ pub struct Stage {
     pub blocks: usize,
     /// Side of the depthwise kernel: 3 or 5.
     pub kernel: usize,
-    /// Hidden channels per input channel; 1 makes depthwise-separable blocks without an expanding convolution.
+    /// Hidden channels per input channel; 1 makes depthwise-separable blocks without an expanding
+    /// convolution.
     pub expansion: usize,
     /// Output channels.
     pub width: usize,
@@ -131,7 +135,8 @@ pub struct EncoderBlock {
     pub stride: usize,
     /// Channels that squeeze-and-excite reduces to, if the block has one.
     pub reduced: Option<usize>,
-    /// Inverted residual (`conv_pw`, `conv_dw`, `conv_pwl`) rather than depthwise-separable (`conv_dw`, `conv_pw`).
+    /// Inverted residual (`conv_pw`, `conv_dw`, `conv_pwl`) rather than depthwise-separable
+    /// (`conv_dw`, `conv_pw`).
     pub expands: bool,
     /// Whether the input is added to the output.
     pub residual: bool,
@@ -143,8 +148,8 @@ pub struct EncoderBlock {
 pub struct Decoder {
     /// Output channels of `conv2`.
     pub bottleneck: usize,
-    /// Output channels of the up-blocks at 1/16, 1/8, 1/4, 1/2 and 1/1; those below the finest of the preset's scales
-    /// are not built.
+    /// Output channels of the up-blocks at 1/16, 1/8, 1/4, 1/2 and 1/1; those below the finest of
+    /// the preset's scales are not built.
     pub widths: [usize; 5],
     /// After both batch norms of an up-block.
     pub activation: Activation,
@@ -183,13 +188,15 @@ pub struct DepthNet {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Unet {
-    /// Channels at the projection grid (also of the gathered image features), at 1/2 and at 1/4 of it.
+    /// Channels at the projection grid (also of the gathered image features), at 1/2 and at 1/4 of
+    /// it.
     pub widths: [usize; 3],
     /// Channels of the full grid.
     pub full_width: usize,
     /// Dilations of the bottlenecks before each halving, one bottleneck each.
     pub dilations: Vec<usize>,
-    /// Side of the transposed kernels: 3 as published (overlapping), or 2 (each voxel becomes eight, cheaper).
+    /// Side of the transposed kernels: 3 as published (overlapping), or 2 (each voxel becomes
+    /// eight, cheaper).
     pub upsample_kernel: usize,
 }
 
@@ -214,8 +221,8 @@ pub enum Head {
         /// Two occupancy logits first, whose softmax the class convolution sees too.
         cascade: bool,
     },
-    /// For small machines: bottlenecks on the projection grid, then, after the last upsampling, one 1x1x1 class
-    /// convolution and nothing else at full size.
+    /// For small machines: bottlenecks on the projection grid, then, after the last upsampling, one
+    /// 1x1x1 class convolution and nothing else at full size.
     Slim {
         /// Dilations of the bottlenecks, one each; they run before the last upsampling.
         dilations: Vec<usize>,
@@ -238,7 +245,7 @@ pub enum Activation {
 #[derive(Debug, thiserror::Error)]
 pub enum PresetError {
     /// No preset of that name is built in.
-    #[error("no preset is called {name:?}; built in are {}", Preset::BUILTIN.map(|(name, _)| name).join(", "))]
+    #[error("no preset is called {name:?}; built in are {}", builtin_names())]
     UnknownName {
         /// The name asked for.
         name: String,
@@ -334,7 +341,8 @@ impl Preset {
         self.grid.dims.map(|n| n as usize)
     }
 
-    /// X, Y, Z of the grid that voxels are projected at: the output grid divided by the project scale.
+    /// X, Y, Z of the grid that voxels are projected at: the output grid divided by the project
+    /// scale.
     pub fn projection_dims(&self) -> [usize; 3] {
         self.grid_dims().map(|n| n / self.project_scale as usize)
     }
@@ -381,6 +389,10 @@ impl Preset {
     }
 }
 
+fn builtin_names() -> String {
+    Preset::BUILTIN.map(|(name, _)| name).join(", ")
+}
+
 impl Dataset {
     /// Number of classes, including empty.
     pub const fn class_count(self) -> usize {
@@ -424,7 +436,8 @@ impl Head {
     }
 }
 
-/// Slope of [`Activation::LeakyRelu`] below zero (`PyTorch`'s default, which the published decoder uses).
+/// Slope of [`Activation::LeakyRelu`] below zero (`PyTorch`'s default, which the published decoder
+/// uses).
 pub const LEAKY_SLOPE: f64 = 0.01;
 /// Epsilon of the encoder's batch norms (TensorFlow's, as `tf_efficientnet_*` has it).
 pub const ENCODER_NORM_EPSILON: f64 = 1e-3;

@@ -11,8 +11,8 @@ pub struct Parameter {
     pub shape: Vec<usize>,
     /// What it is for.
     pub kind: ParameterKind,
-    /// How often the whole weight is applied per frame: output positions (input positions of a transposed
-    /// convolution), over all views; 0 for anything but a weight.
+    /// How often the whole weight is applied per frame: output positions (input positions of a
+    /// transposed convolution), over all views; 0 for anything but a weight.
     pub(super) positions: u64,
 }
 
@@ -69,12 +69,12 @@ impl Preset {
         list.0
     }
 
-    /// Parameters that published checkpoints of this shape also hold and that no forward pass reads: the batch norm
-    /// after the encoder's head convolution, the pooled shortcuts of bottlenecks that do not halve, and
-    /// `resize_output_*` of scales that no voxel gathers from.
+    /// Parameters that published checkpoints of this shape also hold and that no forward pass
+    /// reads: the batch norm after the encoder's head convolution, the pooled shortcuts of
+    /// bottlenecks that do not halve, and `resize_output_*` of scales that no voxel gathers from.
     ///
-    /// An import may drop these, the counters `*.num_batches_tracked` and the buffers `flosp_depth.voxel_*`; any
-    /// other name that [`Preset::parameters`] lacks is an error.
+    /// An import may drop these, the counters `*.num_batches_tracked` and the buffers
+    /// `flosp_depth.voxel_*`; any other name that [`Preset::parameters`] lacks is an error.
     pub fn unused_parameters(&self) -> Vec<Parameter> {
         let mut list = List::default();
         list.norm(&format!("{ENCODER}.bn2"), self.encoder.head);
@@ -359,7 +359,8 @@ impl List {
         }
     }
 
-    /// The five convolutions of a bottleneck and their norms; its hidden width is a quarter of its input.
+    /// The five convolutions of a bottleneck and their norms; its hidden width is a quarter of its
+    /// input.
     fn bottleneck(&mut self, name: &str, input: usize, out: usize, voxels: u64, out_voxels: u64) {
         let hidden = input / 4;
         // A halving bottleneck halves z, then y, then x.

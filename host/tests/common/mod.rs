@@ -1,4 +1,5 @@
-//! What the tests of the network share: where reference values lie, and the small network they were made with.
+//! What the tests of the network share: where reference values lie, and the small network they were
+//! made with.
 
 #![allow(dead_code, reason = "each test binary uses a part")]
 
@@ -20,8 +21,8 @@ pub fn golden(test: &str, file: &str) -> Option<PathBuf> {
     None
 }
 
-/// The small network of the reference values: `EfficientNet` with a quarter of the channels, 8 feature channels,
-/// 64x40x16 voxels of 0.4 m, images of 320x96.
+/// The small network of the reference values: `EfficientNet` with a quarter of the channels, 8
+/// feature channels, 64x40x16 voxels of 0.4 m, images of 320x96.
 pub fn tiny() -> Preset {
     Preset::parse(TINY, "tiny").unwrap()
 }

@@ -28,7 +28,8 @@ impl Reference {
         (view.shape().to_vec(), values)
     }
 
-    /// Compares a tensor with `name`, both without axes of size 1; prints and returns the largest error.
+    /// Compares a tensor with `name`, both without axes of size 1; prints and returns the largest
+    /// error.
     pub fn assert_close<const D: usize>(&self, name: &str, found: Tensor<D>) -> f64 {
         let (mut shape, expected) = self.tensor(name);
         let mut found_shape = found.dims().to_vec();
