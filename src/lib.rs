@@ -41,9 +41,9 @@
 //!
 //! assert!(matches!(pipeline.step(Duration::from_secs(5))?, Step::Published { sequence: 1, .. }));
 //!
-//! let mut grid = occdepth_ring::Grid::default();
+//! let mut grid = occdepth_ring::Grid::new();
 //! reader.copy_newest(&mut grid)?;
-//! assert_eq!(grid.labels(), pipeline.perception().labels());
+//! assert_eq!(grid.labels, pipeline.perception().labels());
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 #![forbid(unsafe_code)]

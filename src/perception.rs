@@ -35,7 +35,7 @@ pub struct Perception {
 pub enum PerceptionError {
     /// The source delivers images of another size than the rig's cameras take.
     #[error(
-        "{source_name} delivers {}x{} images, rig {rig:?} has `image_size` {}x{}",
+        "{source_name}: images of {}x{} pixels, rig {rig:?} has `image_size` {}x{}",
         found.width, found.height, expected.width, expected.height
     )]
     ImageSize {

@@ -75,6 +75,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         .iter()
         .map(|path| Ok((Format::of(path)?, path.as_path())))
         .collect::<Result<Vec<_>, Failure>>()?;
+    for image in [&arguments.left, &arguments.right] {
+        std::fs::metadata(image).map_err(|error| {
+            Failure::work(format!("cannot read the image {}", image.display())).because(error)
+        })?;
+    }
     let network = NetworkConfig {
         file: arguments.network.clone(),
         origin_m: arguments.origin.as_deref().and_then(|origin| origin.try_into().ok()),
