@@ -2,7 +2,7 @@
 //!
 //! `rten` is pure Rust, multi-threaded and has no three-dimensional operators; [`lower`] writes those
 //! in two dimensions when the network is loaded. It was chosen over `tract`, which runs the graph as it
-//! is, because it is several times faster on it: `benches/results/engines.md` has both measured.
+//! is but takes about twice as long: `benches/results/engines.md`.
 
 pub mod lower;
 

@@ -12,8 +12,8 @@
 //!
 //! | view | rows x columns | a 2-D kernel reaches |
 //! |---|---|---|
-//! | [`View::Planes`](fold::View) | X x (Y Z) | x by rows; y by columns, dilated by Z (a step in y is Z columns, and Z columns of padding are one of y) |
-//! | [`View::Rows`](fold::View) | (X Y) x Z | z by columns; x by rows, dilated by Y |
+//! | planes | X x (Y Z) | x by rows; y by columns, dilated by Z (a step in y is Z columns, and Z columns of padding are one of y) |
+//! | rows | (X Y) x Z | z by columns; x by rows, dilated by Y |
 //!
 //! The axis that the view cannot reach moves to the output channels: a 3x3x3 convolution becomes one
 //! 3x3 convolution with three times the channels, one set for each tap along y, and the three are
