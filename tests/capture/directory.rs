@@ -234,7 +234,8 @@ fn a_late_caller_of_a_paced_replay_gets_the_newest_due_pair() {
         missed += pair.dropped;
         previous = pair.stamp;
     }
-    assert!(missed >= 3 + 10 + 1, "{missed}");
+    // Of 20 ms: at least 3 in 90 ms, 10 in 230 ms, 1 in 45 ms.
+    assert!(missed >= 14, "{missed}");
 }
 
 #[test]

@@ -3,7 +3,6 @@
 #![allow(clippy::unwrap_used, reason = "a bench fails by panicking")]
 
 #[path = "../tests/rigs/mod.rs"]
-#[allow(dead_code, unreachable_pub, reason = "shared with the tests")]
 mod rigs;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};

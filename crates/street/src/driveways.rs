@@ -30,6 +30,6 @@ impl Driveways {
         let chunk = floor(x_m * (1.0 / CHUNK_M));
         let within_m = x_m - chunk * CHUNK_M;
         let bit = i64::from(nearest(chunk)).rem_euclid(CHUNKS);
-        bits >> bit & 1 == 1 && within_m >= DRIVEWAY_M[0] && within_m < DRIVEWAY_M[1]
+        bits >> bit & 1 == 1 && (DRIVEWAY_M[0]..DRIVEWAY_M[1]).contains(&within_m)
     }
 }

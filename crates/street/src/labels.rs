@@ -57,8 +57,7 @@ fn label_ground(scene: &Scene, driveways: Driveways, lattice: &Lattice, labels: 
                 Zone::Road | Zone::Bays => 0.0,
                 _ => f64::from(PAVEMENT_M),
             };
-            let iz = ((height_m - lattice.origin[2]) / lattice.size).floor();
-            let Some(iz) = (0..lattice.dims[2]).find(|&i| i as f64 == iz) else {
+            let Some(iz) = lattice.holding(2, height_m) else {
                 continue;
             };
             for ix in 0..lattice.dims[0] {
@@ -95,6 +94,17 @@ impl Lattice {
     /// Lower and upper bound of the voxels with this index on this axis.
     fn span(&self, axis: usize, index: usize) -> [f64; 2] {
         [index, index + 1].map(|i| self.origin[axis] + i as f64 * self.size)
+    }
+
+    /// The index, on this axis, of the voxels that hold a coordinate.
+    fn holding(&self, axis: usize, at: f64) -> Option<usize> {
+        let position = ((at - self.origin[axis]) / self.size).floor();
+        #[allow(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a whole number between 0 and the dimension"
+        )]
+        (0.0..self.dims[axis] as f64).contains(&position).then_some(position as usize)
     }
 
     /// The voxels that share more than a face with the interval.

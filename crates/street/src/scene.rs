@@ -179,7 +179,7 @@ impl Scene {
         let gap = [DRIVEWAY_M[0], DRIVEWAY_M[1]];
         let pieces = [[0.0, gap[0]], [gap[1], CHUNK_M]];
         for [from, to] in pieces {
-            let middle = [start_m + (from + to) / 2.0, edge + 0.3 * out, GROUND_M];
+            let middle = [start_m + f32::midpoint(from, to), edge + 0.3 * out, GROUND_M];
             if border < 0.35 {
                 let colour = *random.pick(&[[125.0, 92.0, 62.0], [190.0, 186.0, 176.0]]);
                 self.block(class::FENCE, colour, middle, [to - from, 0.08, 1.1], random);

@@ -33,7 +33,7 @@ impl Palette<'_> {
                 let at: [f32; 3] =
                     std::array::from_fn(|axis| view.origin[axis] + distance_m * direction[axis]);
                 *pixel = match hits.object[i] {
-                    NOTHING => self.ground(&view.backdrop[start + i], at, direction, view),
+                    NOTHING => self.ground(view.backdrop[start + i], at, direction, view),
                     object => {
                         let primitive = &self.scene.primitives[object as usize];
                         let footprint_m = distance_m * view.pixel_rad;
@@ -47,7 +47,7 @@ impl Palette<'_> {
 
     fn ground(
         &self,
-        backdrop: &Backdrop,
+        backdrop: Backdrop,
         at: [f32; 3],
         direction: [f32; 3],
         view: &View,
@@ -103,7 +103,7 @@ impl Palette<'_> {
         let (axis, light) = match primitive.shape {
             Shape::Box => {
                 let axis = face(local, size);
-                let facing = if direction[axis] < 0.0 { 1 } else { 0 };
+                let facing = usize::from(direction[axis] < 0.0);
                 (axis, BOX_LIGHT[axis][facing])
             }
             Shape::Cylinder | Shape::Sphere => {

@@ -48,7 +48,7 @@ impl Noise {
     /// 0 to 255. Coordinates within 4 km of zero.
     #[inline]
     pub(crate) fn sample(&self, u_m: f32, v_m: f32, level: u8) -> f32 {
-        let level = usize::from(level).min(LEVELS - 1);
+        let level = usize::from(level.min(COARSEST));
         let scale = SUBTEXELS / TEXEL_M / (1_u32 << level) as f32;
         let (u, v) = (nearest(u_m * scale), nearest(v_m * scale));
         let bits = SIZE_BITS - level;
@@ -76,7 +76,7 @@ pub(crate) fn level_of(footprint_m: f32) -> u8 {
     let texels = footprint_m * (1.0 / TEXEL_M);
     // The exponent of the number is the logarithm to base 2, rounded down.
     let exponent = ((texels.to_bits() >> 23) & 0xff).saturating_sub(127);
-    u8::try_from(exponent.min(LEVELS as u32 - 1)).expect("few levels")
+    u8::try_from(exponent).map_or(COARSEST, |level| level.min(COARSEST))
 }
 
 /// Adds an octave of wavelength `2^octave` texels: random values on a lattice, bilinear in between.
@@ -118,6 +118,7 @@ const SIZE_BITS: usize = 9;
 const SIZE: usize = 1 << SIZE_BITS;
 const OCTAVES: usize = 7;
 const LEVELS: usize = 7;
+const COARSEST: u8 = 6;
 const SUBTEXEL_BITS: i32 = 4;
 const SUBTEXEL_MASK: i32 = (1 << SUBTEXEL_BITS) - 1;
 const SUBTEXELS: f32 = (1 << SUBTEXEL_BITS) as f32;

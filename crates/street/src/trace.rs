@@ -100,6 +100,10 @@ struct Rays<'a> {
     inverse: [Lanes; 3],
 }
 
+#[allow(
+    clippy::needless_bitwise_bool,
+    reason = "all comparisons at once are one vector of masks; one after the other are branches"
+)]
 impl<'a> Rays<'a> {
     fn new(view: &'a View, start: usize) -> Self {
         let lanes = |axis: usize| {

@@ -187,12 +187,12 @@ impl View {
         let hit = if matches!(zone, Zone::Road | Zone::Bays) {
             let low_m = -oz / dz;
             let y = oy + low_m * dy;
-            match zone_at(y) {
-                zone @ (Zone::Road | Zone::Bays) => (low_m, zone),
-                _ => {
-                    let kerb = if y > 0.0 { ROAD_LEFT_M } else { BAYS_RIGHT_M };
-                    ((kerb - oy) / dy, Zone::Kerb)
-                }
+            let low_zone = zone_at(y);
+            if matches!(low_zone, Zone::Road | Zone::Bays) {
+                (low_m, low_zone)
+            } else {
+                let kerb = if y > 0.0 { ROAD_LEFT_M } else { BAYS_RIGHT_M };
+                ((kerb - oy) / dy, Zone::Kerb)
             }
         } else {
             (raised_m, zone)

@@ -60,7 +60,7 @@ fn every_class_but_the_motorcyclist_appears() {
 }
 
 #[test]
-fn objects_stand_in_other_objects_only_where_they_touch() {
+fn the_lane_ahead_of_the_ego_is_free() {
     // The ego's own lane is free for 8 m at any time.
     let street = Street::new(3, &rigs::rectified(160, 48)).unwrap();
     let grid = VoxelGrid::KITTI;

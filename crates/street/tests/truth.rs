@@ -1,5 +1,11 @@
 //! Pictures, depth, classes and voxel labels tell the same story.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "pixel positions, checked against the picture"
+)]
+#![allow(clippy::print_stdout, reason = "how well they agree is worth reading")]
 
 mod rigs;
 

@@ -162,9 +162,8 @@ fn open<'a>(
     File::open(path)
         .and_then(|opened| opened.take(MAX_FILE_BYTES).read_to_end(file))
         .map_err(|cause| FileError::Read { path: path.into(), cause })?;
-    let format = match image::guess_format(file) {
-        Ok(format @ (ImageFormat::Png | ImageFormat::Jpeg)) => format,
-        _ => return Err(FileError::UnknownFormat { path: path.into() }),
+    let Ok(format @ (ImageFormat::Png | ImageFormat::Jpeg)) = image::guess_format(file) else {
+        return Err(FileError::UnknownFormat { path: path.into() });
     };
     if format == ImageFormat::Jpeg && !jpeg_is_whole(file) {
         return Err(FileError::Truncated { path: path.into() });

@@ -86,8 +86,10 @@ fn matches_of(pattern: &str) -> Result<Vec<PathBuf>, CaptureError> {
         found: format!("{pattern:?} ({e})"),
         expected: "a pattern of *, ?, [...] and **".into(),
     })?;
-    let mut matches =
-        paths.collect::<Result<Vec<_>, _>>().map_err(|e| open_error(&e.path().to_owned(), e))?;
+    let mut matches = paths.collect::<Result<Vec<_>, _>>().map_err(|e| {
+        let path = e.path().to_path_buf();
+        open_error(&path, e)
+    })?;
     matches.sort();
     Ok(matches)
 }

@@ -66,6 +66,7 @@ pub enum TimesError {
 
 /// When the pairs of a replay are due, and which pair is when.
 #[derive(Debug)]
+#[allow(clippy::struct_field_names, reason = "the unit belongs to every time")]
 pub(super) struct Timeline {
     /// Of each pair to deliver, after the first of them.
     offsets_ns: Vec<u64>,
