@@ -28,7 +28,8 @@ fn formula_matches_the_reference() {
         assert_eq!(tensor.shape, shape, "{name}");
         let first = expected["first3"].as_array().unwrap();
         for (found, expected) in tensor.values.iter().zip(first) {
-            assert_eq!(f64::from(*found), expected.as_f64().unwrap(), "{name}");
+            // JSON numbers may be read one unit of f64 off; as f32 they are exact.
+            assert_eq!(*found, expected.as_f64().unwrap() as f32, "{name}");
         }
         let sum: f64 = tensor.values.iter().map(|&x| f64::from(x)).sum();
         let expected = expected["sum"].as_f64().unwrap();
@@ -39,7 +40,7 @@ fn formula_matches_the_reference() {
     }
 }
 
-/// Statistics of He et al.'s uniform initialisation, and identity norms.
+/// Uniform weights of variance 1 / fan-in, and identity norms.
 #[test]
 fn initialisation_has_the_documented_spread() {
     let preset = Preset::builtin("nano").unwrap();
@@ -50,13 +51,13 @@ fn initialisation_has_the_documented_spread() {
         match parameter.kind {
             ParameterKind::Weight => {
                 let fan: usize = parameter.shape[1..].iter().product();
-                let bound = (6.0 / fan as f64).sqrt() as f32;
+                let bound = (3.0_f64 / fan as f64).sqrt() as f32;
                 assert!(values.iter().all(|x| x.abs() <= bound), "{}", parameter.name);
                 let count = values.len() as f64;
                 if count > 1000.0 {
                     let mean = values.iter().map(|&x| f64::from(x)).sum::<f64>() / count;
                     let square = values.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>() / count;
-                    let variance = 2.0 / fan as f64;
+                    let variance = 1.0 / fan as f64;
                     assert!(mean.abs() < 5.0 * (variance / count).sqrt(), "{}", parameter.name);
                     assert!((square / variance - 1.0).abs() < 0.15, "{}", parameter.name);
                 }

@@ -19,7 +19,7 @@ use crate::{
 
 /// A 2-D convolution.
 #[derive(Module, Debug)]
-pub struct Conv2d {
+pub(super) struct Conv2d {
     weight: Param<Tensor<4>>,
     bias: Option<Param<Tensor<1>>>,
     stride: usize,
@@ -94,7 +94,7 @@ fn same_padding(n: usize, kernel: usize, stride: usize) -> (usize, usize) {
 
 /// A 3-D convolution with zeros that keep the size (at stride 1).
 #[derive(Module, Debug)]
-pub struct Conv3d {
+pub(super) struct Conv3d {
     weight: Param<Tensor<5>>,
     bias: Option<Param<Tensor<1>>>,
     stride: [usize; 3],
@@ -159,7 +159,7 @@ impl Conv3d {
 
 /// A transposed 3-D convolution whose output is exactly `stride` times its input.
 #[derive(Module, Debug)]
-pub struct ConvTranspose3d {
+pub(super) struct ConvTranspose3d {
     weight: Param<Tensor<5>>,
     bias: Param<Tensor<1>>,
     stride: usize,
@@ -199,7 +199,7 @@ impl ConvTranspose3d {
 
 /// A linear layer with a bias, `[out, in]` as published.
 #[derive(Module, Debug)]
-pub struct Linear {
+pub(super) struct Linear {
     weight: Param<Tensor<2>>,
     bias: Param<Tensor<1>>,
 }

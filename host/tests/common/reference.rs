@@ -36,7 +36,7 @@ impl Reference {
         shape.retain(|&n| n != 1);
         found_shape.retain(|&n| n != 1);
         assert_eq!(found_shape, shape, "{name}");
-        let found: Vec<f32> = found.into_data().to_vec().unwrap();
+        let found: Vec<f32> = found.into_data().try_to_vec().unwrap();
         let mut worst = (0.0, 0.0_f64);
         let mut largest = 0.0_f64;
         for (found, expected) in found.iter().map(|&x| f64::from(x)).zip(&expected) {
