@@ -84,7 +84,7 @@ impl Weights {
     /// Element i (row-major) of the parameter `name` is drawn as u, uniform in [-1, 1): the upper
     /// 24 bits of output i of splitmix64, whose state starts at `FNV1a-64(name) ^ finalise(seed)`
     /// (`finalise` is splitmix64's output function; it maps 0 to 0). Weights are u * sqrt(3 / fan),
-    /// which keeps the variance of a layer's input (LeCun et al. 1998) with the fan-in of
+    /// which keeps the variance of a layer's input (`LeCun` et al. 1998) with the fan-in of
     /// [`Weights::formula`]; biases are 0 and batch norms the identity. A rectifier's larger bound
     /// would not do: no batch norm holds the sums of residual branches down before training.
     pub fn initialise(preset: &Preset, seed: u64) -> Self {

@@ -1,5 +1,13 @@
 //! The network against the published implementation: every stage, on the same inputs and weights.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(clippy::print_stdout, reason = "measured errors are shown with --nocapture")]
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_sign_loss,
+    clippy::float_cmp,
+    reason = "small known numbers, and values that are equal by construction"
+)]
 
 mod common;
 
@@ -92,7 +100,7 @@ fn the_published_backbone_matches() {
     let outputs = network.net_3d_decoder.forward(volume);
     expected.assert_close("out.P_logits", outputs.relation_logits.unwrap());
     expected.assert_close("out.occ_logit", outputs.occ_logits.unwrap());
-    expected.assert_close("out.ssc_logit.sub2", every(outputs.ssc_logits, 2));
+    expected.assert_close("out.ssc_logit.sub2", every(&outputs.ssc_logits, 2));
 }
 
 /// One view, no depth net, no cascade (`MonoScene`'s shape), with one and with five points per
@@ -109,7 +117,7 @@ fn one_view_without_depth_matches() {
         let outputs = assert_lifting(&preset, &inputs, &expected);
         expected.assert_close("out.P_logits", outputs.relation_logits.unwrap());
         assert!(outputs.occ_logits.is_none());
-        expected.assert_close("out.ssc_logit.sub2", every(outputs.ssc_logits, 2));
+        expected.assert_close("out.ssc_logit.sub2", every(&outputs.ssc_logits, 2));
     }
 }
 
@@ -120,7 +128,7 @@ fn two_views_without_depth_match() {
     let Some((inputs, expected)) = references(test, file) else { return };
     let preset = Preset { pattern: 1, depth: None, head: plain_head(), ..tiny() };
     let outputs = assert_lifting(&preset, &inputs, &expected);
-    expected.assert_close("out.ssc_logit.sub2", every(outputs.ssc_logits, 2));
+    expected.assert_close("out.ssc_logit.sub2", every(&outputs.ssc_logits, 2));
 }
 
 /// Projection at the output grid: the last upsampling keeps it.

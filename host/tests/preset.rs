@@ -1,6 +1,14 @@
 //! Presets: parameters against published state dicts, costs against the published network's, and
 //! bad documents.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(clippy::print_stdout, reason = "measured errors are shown with --nocapture")]
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_sign_loss,
+    clippy::float_cmp,
+    reason = "small known numbers, and values that are equal by construction"
+)]
 
 mod common;
 

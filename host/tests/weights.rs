@@ -1,5 +1,13 @@
 //! Weights: the formula of the reference values, reproducible initialisation, and bad files.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(clippy::print_stdout, reason = "measured errors are shown with --nocapture")]
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_sign_loss,
+    clippy::float_cmp,
+    reason = "small known numbers, and values that are equal by construction"
+)]
 
 mod common;
 

@@ -142,16 +142,13 @@ impl Block {
             None => x,
         };
         let x = input.clone();
-        let x = match (&self.conv_pwl, &self.bn3) {
-            (Some(conv_pwl), Some(bn3)) => {
-                let x = activate(self.bn1.forward(self.conv_pw.forward(x)));
-                let x = activate(self.bn2.forward(self.conv_dw.forward(x)));
-                bn3.forward(conv_pwl.forward(excite(x)))
-            }
-            _ => {
-                let x = activate(self.bn1.forward(self.conv_dw.forward(x)));
-                self.bn2.forward(self.conv_pw.forward(excite(x)))
-            }
+        let x = if let (Some(conv_pwl), Some(bn3)) = (&self.conv_pwl, &self.bn3) {
+            let x = activate(self.bn1.forward(self.conv_pw.forward(x)));
+            let x = activate(self.bn2.forward(self.conv_dw.forward(x)));
+            bn3.forward(conv_pwl.forward(excite(x)))
+        } else {
+            let x = activate(self.bn1.forward(self.conv_dw.forward(x)));
+            self.bn2.forward(self.conv_pw.forward(excite(x)))
         };
         if self.residual { x + input } else { x }
     }

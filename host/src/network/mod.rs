@@ -15,6 +15,15 @@
 //! # Ok::<(), occdepth_host::weights::WeightsError>(())
 //! ```
 
+#![allow(
+    clippy::needless_pass_by_value,
+    reason = "a tensor is a handle, and passed by value as burn's own layers do"
+)]
+#![allow(
+    clippy::missing_panics_doc,
+    reason = "only where a preset is not valid or a tensor not of the documented shape, as in burn"
+)]
+
 pub mod assignment;
 pub mod crp;
 pub mod decoder;

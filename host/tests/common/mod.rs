@@ -1,7 +1,7 @@
 //! What the tests of the network share: where reference values lie, and the small network they were
 //! made with.
 
-#![allow(dead_code, reason = "each test binary uses a part")]
+#![allow(dead_code, unreachable_pub, reason = "each test binary uses a part")]
 
 pub mod reference;
 

@@ -54,7 +54,7 @@ impl Reference {
 }
 
 /// Every `step`-th element along each of the last three axes of [C, X, Y, Z].
-pub fn every(x: Tensor<4>, step: usize) -> Tensor<4> {
+pub fn every(x: &Tensor<4>, step: usize) -> Tensor<4> {
     let [_, nx, ny, nz] = x.dims();
     let index = |n: usize| {
         let values: Vec<i32> = (0..n).step_by(step).map(|i| i32::try_from(i).unwrap()).collect();
