@@ -1,6 +1,5 @@
 //! Frame sources: what they deliver, when, and what they say about bad input.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
-#![allow(clippy::print_stderr, reason = "a skipped test says so")]
 
 mod directory;
 mod faults;

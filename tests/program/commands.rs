@@ -185,19 +185,13 @@ translation_m = [0.0, 0.0, 0.0]
 
 /// Every number of `found` lies within `tolerance` of the one in `expected`.
 fn assert_close(found: &Value, expected: &Value, tolerance: f64, what: &str) {
-    match (found, expected) {
-        (Value::Array(found), Value::Array(expected)) => {
-            assert_eq!(found.len(), expected.len(), "{what}");
-            for (found, expected) in found.iter().zip(expected) {
-                assert_close(found, expected, tolerance, what);
-            }
+    if let (Value::Array(found), Value::Array(expected)) = (found, expected) {
+        assert_eq!(found.len(), expected.len(), "{what}");
+        for (found, expected) in found.iter().zip(expected) {
+            assert_close(found, expected, tolerance, what);
         }
-        _ => {
-            let (found, expected) = (found.as_f64().unwrap(), expected.as_f64().unwrap());
-            assert!(
-                (found - expected).abs() <= tolerance,
-                "{what}: {found}, OpenCV has {expected}"
-            );
-        }
+        return;
     }
+    let (found, expected) = (found.as_f64().unwrap(), expected.as_f64().unwrap());
+    assert!((found - expected).abs() <= tolerance, "{what}: {found}, OpenCV has {expected}");
 }
