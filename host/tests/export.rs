@@ -1,0 +1,307 @@
+//! The exported file: static, folded, reproducible, and computing what the network computes.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod common;
+
+use burn::tensor::Device;
+use common::{golden, reference::Reference, tiny};
+use nalgebra::{Matrix3, Matrix4};
+use occdepth::{
+    engine::{CpuEngine, Engine},
+    grid::{GridOutput, LabelOptions},
+};
+use occdepth_contract::{
+    Contract,
+    onnx::{GraphProto, ModelProto, data_type},
+};
+use occdepth_geometry::network::{GeometryInputs, View};
+use occdepth_host::{
+    export::{ExportError, Options, export},
+    network::{Inputs, Network},
+    preset::{Head, Parameter, Preset},
+    weights::{Weights, WeightsError},
+};
+use std::{collections::BTreeSet, fs, path::Path};
+
+fn nano() -> (Preset, Weights, ModelProto) {
+    let preset = Preset::builtin("nano").unwrap();
+    let weights = Weights::initialise(&preset, 1);
+    let model = export(&preset, &weights, &Options::untrained("by integer hash, seed 1")).unwrap();
+    (preset, weights, model)
+}
+
+#[test]
+fn the_bundled_network_is_what_its_command_writes() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../engines/nano.onnx");
+    let bundled = fs::read(&path).unwrap();
+    let (_, _, model) = nano();
+    assert!(
+        model.to_bytes() == bundled,
+        "{} differs from a fresh export: run the command in engines/README.md",
+        path.display()
+    );
+    assert!(bundled.len() <= 8_000_000, "{} bytes", bundled.len());
+    let contract = Contract::from_model(&model, "nano.onnx").unwrap();
+    assert!(!contract.training.trained);
+    assert!(contract.training.note.contains("untrained"), "{}", contract.training.note);
+}
+
+#[test]
+fn every_preset_gives_a_static_folded_graph() {
+    let (_, _, model) = nano();
+    assert_static(&model);
+    // The published shape, without the time to make and fold 40 million weights: the small network
+    // has every part that it has.
+    let preset = tiny();
+    let options = Options { occupancy_output: true, ..Options::untrained("by the formula") };
+    assert_static(&export(&preset, &Weights::formula(&preset), &options).unwrap());
+}
+
+/// Opset 17 with the operators that every runtime has; every value defined once, before its use, with
+/// a static shape; nothing that is not used.
+fn assert_static(model: &ModelProto) {
+    assert_eq!(model.opset_import.len(), 1);
+    assert_eq!((model.opset_import[0].domain.as_str(), model.opset_import[0].version), ("", 17));
+    let graph: &GraphProto = model.graph.as_ref().unwrap();
+    let mut defined: BTreeSet<&str> = graph
+        .input
+        .iter()
+        .map(|input| input.name.as_str())
+        .chain(graph.initializer.iter().map(|constant| constant.name.as_str()))
+        .collect();
+    assert_eq!(defined.len(), graph.input.len() + graph.initializer.len());
+    let declared = graph.value_info.iter().chain(&graph.output);
+    let shaped: BTreeSet<&str> = declared
+        .filter(|value| value.static_tensor().is_some())
+        .map(|value| value.name.as_str())
+        .collect();
+    let mut used: BTreeSet<&str> = graph.output.iter().map(|output| output.name.as_str()).collect();
+    let mut names = BTreeSet::new();
+    for node in &graph.node {
+        assert!(OPERATORS.contains(&node.op_type.as_str()), "{}", node.op_type);
+        assert!(names.insert(node.name.as_str()), "{} twice", node.name);
+        for input in node.input.iter().filter(|input| !input.is_empty()) {
+            assert!(defined.contains(input.as_str()), "{}: {input} is not defined", node.name);
+            used.insert(input);
+        }
+        for output in &node.output {
+            assert!(defined.insert(output), "{output} twice");
+            assert!(shaped.contains(output.as_str()), "{output} has no static shape");
+        }
+    }
+    let unused: Vec<&&str> = defined.difference(&used).collect();
+    assert!(unused.is_empty(), "{unused:?}");
+}
+
+/// Weights are exported by their published names, each once, and only those that the pass reads.
+#[test]
+fn parameters_keep_their_names() {
+    let (preset, _, model) = nano();
+    let graph = model.graph.unwrap();
+    let exported: BTreeSet<&str> = graph
+        .initializer
+        .iter()
+        .filter(|constant| constant.data_type == data_type::FLOAT)
+        .map(|constant| constant.name.as_str())
+        .filter(|name| !name.starts_with("constant/"))
+        .collect();
+    let parameters = preset.parameters();
+    // Norms are the layers with a running mean; everything else keeps its parameters.
+    let norms: BTreeSet<&str> = parameters
+        .iter()
+        .filter_map(|parameter| parameter.name.strip_suffix(".running_mean"))
+        .collect();
+    let is_norm = |name: &str| norms.contains(name.rsplit_once('.').unwrap().0);
+    for name in parameters.iter().map(|p: &Parameter| p.name.as_str()) {
+        assert_eq!(exported.contains(name), !is_norm(name), "{name}");
+    }
+}
+
+/// Weights change the constants and nothing else; options change the metadata and nothing else.
+#[test]
+fn bytes_follow_from_preset_weights_and_options() {
+    let (preset, weights, model) = nano();
+    let again = export(&preset, &weights, &Options::untrained("by integer hash, seed 1")).unwrap();
+    assert!(again.to_bytes() == model.to_bytes());
+    let other = Weights::initialise(&preset, 2);
+    let other = export(&preset, &other, &Options::untrained("by integer hash, seed 1")).unwrap();
+    let nodes = |model: &ModelProto| model.graph.clone().unwrap().node;
+    assert!(nodes(&other) == nodes(&model));
+    assert!(other.to_bytes() != model.to_bytes());
+}
+
+#[test]
+fn what_does_not_fit_is_refused_by_name() {
+    let (preset, weights, _) = nano();
+    let options = Options { occupancy_output: true, ..Options::untrained("") };
+    let error = export(&preset, &weights, &options).unwrap_err();
+    assert!(matches!(error, ExportError::NoOccupancy { .. }), "{error}");
+
+    let name = "net_3d_decoder.process_l1.1.main.bn3.running_var";
+    let mut incomplete = Weights::default();
+    for (other, tensor) in weights.iter().filter(|(other, _)| *other != name) {
+        incomplete.insert(other, tensor.shape.clone(), tensor.values.clone()).unwrap();
+    }
+    let options = Options::untrained("");
+    match export(&preset, &incomplete, &options).unwrap_err() {
+        ExportError::Weights(WeightsError::Missing { name: found, .. }) => assert_eq!(found, name),
+        other => panic!("{other}"),
+    }
+
+    let mut invalid = preset;
+    invalid.scales.clear();
+    let error = export(&invalid, &weights, &options).unwrap_err();
+    assert!(matches!(error, ExportError::Preset(_)), "{error}");
+}
+
+/// The published implementation's logits, from the exported file on the runtime's CPU engine.
+#[test]
+fn the_exported_small_network_matches_the_reference() {
+    let test = "the_exported_small_network_matches_the_reference";
+    let Some(inputs) = golden(test, "kitti_tiny_inputs.safetensors") else { return };
+    let Some(expected) = golden(test, "kitti_tiny_eval.safetensors") else { return };
+    let Some(weights) = golden(test, "kitti_tiny_state_dict.safetensors") else { return };
+    let weights = Weights::read_safetensors(&weights).unwrap();
+    let (_, expected) = Reference::read(&expected).tensor("out.ssc_logit");
+    assert_matches(&tiny(), &weights, &Reference::read(&inputs), &expected, 1);
+}
+
+/// One view, five points per voxel, no depth net, no cascade.
+#[test]
+fn the_exported_single_view_matches_the_reference() {
+    let test = "the_exported_single_view_matches_the_reference";
+    let Some(inputs) = golden(test, "kitti_tiny_inputs.safetensors") else { return };
+    let Some(expected) = golden(test, "kitti_mono_formula_pattern1.safetensors") else { return };
+    let head = Head::Aspp { dilations: vec![1, 2, 3], cascade: false };
+    let preset = Preset { views: 1, pattern: 1, depth: None, head, ..tiny() };
+    let (_, expected) = Reference::read(&expected).tensor("out.ssc_logit.sub2");
+    assert_matches(&preset, &Weights::formula(&preset), &Reference::read(&inputs), &expected, 2);
+}
+
+/// Exports, runs and compares every `step`-th voxel with the tolerances of the reference values.
+fn assert_matches(
+    preset: &Preset,
+    weights: &Weights,
+    inputs: &Reference,
+    expected: &[f64],
+    step: usize,
+) {
+    let (_, k) = inputs.tensor("cam_k");
+    let (_, pose) = inputs.tensor("T_velo_2_cam");
+    let views: Vec<View> = (0..preset.views)
+        .map(|view| View {
+            k: Matrix3::from_row_slice(&k[view * 9..][..9]),
+            cam_from_ego: Matrix4::from_row_slice(&pose[view * 16..][..16]),
+        })
+        .collect();
+    let geometry = GeometryInputs::new(&preset.geometry(), &views).unwrap();
+    let (shape, images) = inputs.tensor("img");
+    let per_view: usize = shape[1..].iter().product();
+    #[allow(clippy::cast_possible_truncation, reason = "stored as f32")]
+    let images: Vec<f32> = images[..preset.views * per_view].iter().map(|&x| x as f32).collect();
+    let model = export(preset, weights, &Options::untrained("for a test")).unwrap();
+    let found = run(&model, &images, &geometry);
+
+    let [x, y, z] = preset.grid.dims.map(|n| n as usize);
+    let strided = (0..found.len()).filter(|index| {
+        [index / (y * z) % x, index / z % y, index % z].iter().all(|i| i.is_multiple_of(step))
+    });
+    let found: Vec<f64> = strided.map(|index| f64::from(found[index])).collect();
+    assert_eq!(found.len(), expected.len());
+    let mut largest = 0.0_f64;
+    for (found, expected) in found.iter().zip(expected) {
+        let error = (found - expected).abs();
+        assert!(error <= 2e-3 + 1e-3 * expected.abs(), "{found} instead of {expected}");
+        largest = largest.max(error);
+    }
+    println!("{} logits, largest error {largest:.2e}", expected.len());
+}
+
+/// The exported nano network and the network in burn are one function.
+#[test]
+fn the_exported_network_is_the_network_in_burn() {
+    let (preset, weights, model) = nano();
+    // A camera 1.7 m up that looks ahead, and one half a metre to its right.
+    let view = |baseline_m: f64| View {
+        k: Matrix3::new(190.0, 0.0, 160.0, 0.0, 190.0, 48.0, 0.0, 0.0, 1.0),
+        cam_from_ego: Matrix4::new(
+            0.0,
+            -1.0,
+            0.0,
+            -baseline_m, //
+            0.0,
+            0.0,
+            -1.0,
+            0.0, //
+            1.0,
+            0.0,
+            0.0,
+            0.0, //
+            0.0,
+            0.0,
+            0.0,
+            1.0,
+        ),
+    };
+    let geometry = GeometryInputs::new(&preset.geometry(), &[view(0.0), view(0.5)]).unwrap();
+    let pixels = 2 * 3 * preset.image.width * preset.image.height;
+    let images: Vec<f32> = (0..pixels).map(|i| ((i * 7919) % 1000) as f32 / 250.0 - 2.0).collect();
+
+    let device = Device::flex();
+    let network = Network::new(&preset, &weights, &device).unwrap();
+    let inputs = Inputs::new(&preset, images.clone(), &geometry, &device).unwrap();
+    let expected: Vec<f32> = network.forward(inputs).ssc_logits.into_data().try_to_vec().unwrap();
+    let found = run(&model, &images, &geometry);
+    assert_eq!(found.len(), expected.len());
+    let scale = expected.iter().fold(0.0_f32, |largest, x| largest.max(x.abs()));
+    let error = found.iter().zip(&expected).fold(0.0_f32, |worst, (a, b)| worst.max((a - b).abs()));
+    println!("largest logit {scale}, largest error {error:.2e}");
+    assert!(scale > 0.1 && error <= 1e-4 * scale, "error {error} at logits up to {scale}");
+}
+
+/// The logits `[C, X, Y, Z]` of one frame on the CPU engine.
+fn run(model: &ModelProto, images: &[f32], geometry: &GeometryInputs) -> Vec<f32> {
+    let mut engine = CpuEngine::from_bytes(&model.to_bytes(), "export", Some(2)).unwrap();
+    let [classes, voxels] = {
+        let contract = engine.contract();
+        let [x, y, z] = contract.grid.dims.map(|n| n as usize);
+        [contract.classes.len(), x * y * z]
+    };
+    engine.bind(geometry, LabelOptions::default()).unwrap();
+    let mut labels = vec![0; voxels];
+    let mut logits = vec![0.0; classes * voxels];
+    let output = GridOutput { labels: &mut labels, confidence: None, logits: Some(&mut logits) };
+    engine.run(images, output).unwrap();
+    logits
+}
+
+/// What an export may use: operators of opset 17 that TensorRT 8.5 to 11 and the CPU engine run.
+const OPERATORS: [&str; 27] = [
+    "Add",
+    "AveragePool",
+    "Cast",
+    "Concat",
+    "Conv",
+    "ConvTranspose",
+    "Div",
+    "Equal",
+    "Gather",
+    "Gemm",
+    "GlobalAveragePool",
+    "LeakyRelu",
+    "MatMul",
+    "Max",
+    "Mul",
+    "Or",
+    "ReduceL2",
+    "ReduceSum",
+    "Relu",
+    "Reshape",
+    "Resize",
+    "Sigmoid",
+    "Softmax",
+    "Split",
+    "Sub",
+    "Transpose",
+    "Where",
+];
