@@ -275,7 +275,7 @@ fn run(model: &ModelProto, images: &[f32], geometry: &GeometryInputs) -> Vec<f32
     logits
 }
 
-/// What an export may use: operators of opset 17 that TensorRT 8.5 to 11 and the CPU engine run.
+/// What an export may use: operators of opset 17 that `TensorRT` 8.5 to 11 and the CPU engine run.
 const OPERATORS: [&str; 27] = [
     "Add",
     "AveragePool",
