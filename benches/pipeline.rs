@@ -35,25 +35,17 @@ fn pipeline(criterion: &mut Criterion) {
     let (mut labels, mut confidence) = (vec![0; voxels], vec![0; voxels]);
     group.bench_function("network alone (baseline)", |bencher| {
         bencher.iter(|| {
-            let output = GridOutput {
-                labels: &mut labels,
-                confidence: Some(&mut confidence),
-                logits: None,
-            };
+            let output =
+                GridOutput { labels: &mut labels, confidence: Some(&mut confidence), logits: None };
             engine.run(&images, output).expect("the network runs")
         });
     });
 
     let options = SyntheticOptions { pacing: Pacing::Unpaced, ..SyntheticOptions::default() };
     let source = Synthetic::open(&rig, &options).expect("the street opens");
-    let perception = Perception::new(
-        &rig,
-        source.description(),
-        Box::new(engine),
-        None,
-        GridConfig::default(),
-    )
-    .expect("rig, source and network fit");
+    let perception =
+        Perception::new(&rig, source.description(), Box::new(engine), None, GridConfig::default())
+            .expect("rig, source and network fit");
     let directory = tempfile::tempdir().expect("a temporary directory");
     let stream = StreamConfig {
         socket: directory.path().join("bench.sock"),
