@@ -1,5 +1,6 @@
 //! The exported file: static, folded, reproducible, and computing what the network computes.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(clippy::print_stdout, reason = "measured errors are shown with --nocapture")]
 
 mod common;
 

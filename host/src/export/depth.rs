@@ -105,11 +105,15 @@ fn emit_samples(graph: &mut GraphBuilder<'_>, volume: &Value, inputs: &DepthInpu
     };
     let corners = graph.gather_rows(PATH, &flat, &index);
     let corners = graph.binary("Mul", PATH, &corners, &inputs.weight);
-    let depth = graph.sum_over(PATH, &corners, &[0, 1]);
-    let depth = graph.reshape(PATH, &depth, &[1, voxels, 1]);
+    // The sum as a matrix product, which CPU engines run several times faster than a reduction over leading axes;
+    // the gain rides along.
+    let [_, corner_count, _] = corners.trailing::<3>();
+    let rows = views * corner_count;
+    let corners = graph.reshape(PATH, &corners, &[rows, voxels]);
     #[allow(clippy::cast_possible_truncation, reason = "100, exact in f32")]
-    let gain = graph.scalar(DEPTH_GAIN as f32);
-    graph.binary("Mul", PATH, &depth, &gain)
+    let gain = graph.parameter("depth_gain", &[1, rows], &vec![DEPTH_GAIN as f32; rows]);
+    let depth = graph.matmul(PATH, &gain, &corners);
+    graph.reshape(PATH, &depth, &[1, voxels, 1])
 }
 
 const PATH: &str = "flosp_depth";

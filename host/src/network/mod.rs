@@ -12,7 +12,7 @@
 //! let preset = Preset::builtin("nano")?;
 //! let network = Network::new(&preset, &Weights::initialise(&preset, 1), &Device::flex())?;
 //! assert!(network.flosp_depth.is_some() && network.net_3d_decoder.relation_prior.is_none());
-//! # Ok::<(), occdepth_host::weights::WeightsError>(())
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
 #![allow(
