@@ -139,7 +139,8 @@ pub struct StreamConfig {
     /// Grids that the ring holds.
     #[serde(default = "slots")]
     pub slots: u32,
-    /// Permissions of the socket, in octal text (default `"0750"`).
+    /// Permissions of the socket, in octal text (default `"0660"`); whoever connects needs the write bit. A
+    /// directory that has to be made for it gets `0750`.
     #[serde(default = "mode", deserialize_with = "octal")]
     pub mode: u32,
     /// The group that may connect, by number; only the own user (and root) when absent.
@@ -305,16 +306,16 @@ fn slots() -> u32 {
 }
 
 fn mode() -> u32 {
-    0o750
+    0o660
 }
 
-/// Permissions as people write them: octal text such as `"0750"`.
+/// Permissions as people write them: octal text such as `"0660"`.
 fn octal<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
     let text = String::deserialize(deserializer)?;
     u32::from_str_radix(&text, 8).ok().filter(|mode| *mode <= 0o777).ok_or_else(|| {
         serde::de::Error::invalid_value(
             serde::de::Unexpected::Str(&text),
-            &"permissions in octal, such as \"0750\"",
+            &"permissions in octal, such as \"0660\"",
         )
     })
 }

@@ -8,7 +8,6 @@
 //! | step | when | what crosses the boundary |
 //! |---|---|---|
 //! | [`CpuEngine::open`] | once | the file: its [`Contract`], its weights |
-//! | [`check_fit`] | once | the rig against the contract |
 //! | [`Engine::bind`] | once for each rig | [`GeometryInputs`], checked to the last index, and [`LabelOptions`] |
 //! | [`Engine::run`] | each frame | images in, labels out; the logits stay inside unless asked for |
 //!
@@ -82,36 +81,4 @@ pub struct EngineTimes {
     pub infer: Duration,
     /// Logits to labels.
     pub label: Duration,
-}
-
-/// Checks that a stereo rig can feed a network at all: the network takes two views, and its grid has a
-/// place (an origin of its own, or `origin_m`: metres, ego frame). `network` is the network's name in
-/// messages.
-///
-/// Image sizes are the business of [`NetworkCameras::new`], which makes images of any rig fit.
-///
-/// [`NetworkCameras::new`]: occdepth_geometry::fit::NetworkCameras::new
-///
-/// # Errors
-/// [`EngineError::Field`] with the field of the contract.
-pub fn check_fit(
-    contract: &Contract,
-    network: &str,
-    origin_m: Option<[f64; 3]>,
-) -> Result<(), EngineError> {
-    let refuse = |field: &str, found: String, expected: &str| {
-        Err(EngineError::Field {
-            origin: network.into(),
-            field: field.into(),
-            found,
-            expected: expected.into(),
-        })
-    };
-    if contract.views != 2 {
-        return refuse("views", contract.views.to_string(), "2: a stereo rig has two cameras");
-    }
-    if contract.grid.origin_m.or(origin_m).is_none() {
-        return refuse("grid.origin_m", "per scene".into(), "an origin from the configuration");
-    }
-    Ok(())
 }

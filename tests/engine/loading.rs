@@ -1,7 +1,7 @@
 //! What is no network, or not one for this engine, is refused by file and field.
 
 use crate::network;
-use occdepth::engine::{CpuEngine, EngineError, check_fit};
+use occdepth::engine::{CpuEngine, EngineError};
 use occdepth_contract::onnx::{ModelProto, OnnxError, ValueInfoProto, data_type};
 use occdepth_contract::{Contract, ContractError, Precision};
 use proptest::prelude::*;
@@ -109,20 +109,6 @@ fn the_number_of_threads_has_bounds() {
     }
     let engine = CpuEngine::from_bytes(&bytes, "file", Some(3)).unwrap();
     assert!(occdepth::engine::Engine::description(&engine).name.contains("3 threads"));
-}
-
-#[test]
-fn a_stereo_rig_needs_two_views_and_a_place_for_the_grid() {
-    let contract = network::contract();
-    assert!(check_fit(&contract, "network", None).is_ok());
-
-    let mono = Contract { views: 1, ..contract.clone() };
-    assert_eq!(field(&check_fit(&mono, "network", None).unwrap_err()), "views");
-
-    let mut placeless = contract;
-    placeless.grid.origin_m = None;
-    assert_eq!(field(&check_fit(&placeless, "network", None).unwrap_err()), "grid.origin_m");
-    assert!(check_fit(&placeless, "network", Some([0.0; 3])).is_ok());
 }
 
 proptest! {
