@@ -43,14 +43,8 @@ pub(crate) struct Arguments {
     logits: Option<PathBuf>,
 
     /// Origin of the voxel grid in metres, for networks whose grid has one per scene
-    #[arg(
-        long,
-        value_name = "X,Y,Z",
-        value_delimiter = ',',
-        allow_negative_numbers = true,
-        num_args = 3
-    )]
-    origin: Option<Vec<f64>>,
+    #[arg(long, value_name = "X,Y,Z", value_parser = parse_origin, allow_negative_numbers = true)]
+    origin: Option<[f64; 3]>,
 
     /// Labels less probable than this become unknown (255)
     #[arg(long, value_name = "P", default_value_t = 0.0)]
@@ -82,7 +76,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
     let network = NetworkConfig {
         file: arguments.network.clone(),
-        origin_m: arguments.origin.as_deref().and_then(|origin| origin.try_into().ok()),
+        origin_m: arguments.origin,
         threads: arguments.threads,
     };
     let grid = GridConfig { unknown_below: arguments.unknown_below, ..GridConfig::default() };
@@ -133,6 +127,16 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         format.write(path, &contract, perception.labels())?;
     }
     report(arguments, &contract, perception.labels(), times)
+}
+
+/// Parses `X,Y,Z`.
+fn parse_origin(text: &str) -> Result<[f64; 3], String> {
+    let numbers: Option<Vec<f64>> =
+        text.split(',').map(|number| number.trim().parse().ok()).collect();
+    numbers
+        .and_then(|numbers| numbers.try_into().ok())
+        .filter(|origin: &[f64; 3]| origin.iter().all(|metres| metres.is_finite()))
+        .ok_or_else(|| "expected three numbers in metres, such as 0,-25.6,-2".to_owned())
 }
 
 /// How labels are written.

@@ -27,7 +27,7 @@ use clap::{Parser, Subcommand};
 #[command(name = "occdepth", version, max_term_width = 100)]
 pub(crate) struct Cli {
     /// Says more (-v: what the runtime decides, -vv: details). `RUST_LOG` is understood as well.
-    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    #[arg(short, long, global = true, action = clap::ArgAction::Count, display_order = 1000)]
     pub(crate) verbose: u8,
 
     #[command(subcommand)]

@@ -28,6 +28,9 @@ fn usage() {
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
     }
     let pair = ["--left", "a.png", "--right", "b.png", "--rig", "c.toml"];
+    let origin = run(&[&["infer"], &pair[..], &["-o", "grid.npy", "--origin", "-1,2"]].concat());
+    assert_eq!(origin.status.code(), Some(2));
+    assert!(stderr(&origin).contains("0,-25.6,-2"), "{}", stderr(&origin));
     refused(
         &[&["infer"], &pair[..], &["-o", "grid.xyz"]].concat(),
         2,

@@ -22,8 +22,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let contract = Contract::from_model(&ModelProto::from_bytes(&bytes, network)?, network)?;
     let mut random = Random(1);
     let geometry = geometry(&contract, &mut random);
-    let images: Vec<f32> =
-        (0..count(&contract, tensor::IMAGES)).map(|_| random.below(1000) as f32 / 250.0 - 2.0).collect();
+    let images: Vec<f32> = (0..count(&contract, tensor::IMAGES))
+        .map(|_| random.below(1000) as f32 / 250.0 - 2.0)
+        .collect();
 
     let mut run: Box<dyn FnMut() -> Result<(), Box<dyn Error>>> = match runtime.as_str() {
         "rten" => {
@@ -46,7 +47,9 @@ fn main() -> Result<(), Box<dyn Error>> {
                 .model_for_read(&mut model.to_bytes().as_slice())?
                 .into_optimized()?
                 .into_runnable()?;
-            multithread::set_default_executor(multithread::Executor::multithread(threads));
+            if threads != 1 {
+                return Err("tract is measured on one thread".into());
+            }
             let inputs = tract_inputs(&contract, &geometry, &images)?;
             Box::new(move || {
                 model.run(inputs.clone())?;
