@@ -120,6 +120,9 @@ impl Replay {
             let buffer = PairBuffer { left: vec![0; image_bytes], right: vec![0; image_bytes] };
             vacant.try_send(buffer).expect("the channel holds as many buffers as there are");
         }
+        // The first wait on a channel allocates its list of waiters. It happens here, on the still empty channel,
+        // and not on the frame path; that it times out is the point.
+        let _ = made.recv_timeout(Duration::from_millis(1));
         let start_ns = Arc::new(AtomicU64::new(NOT_STARTED));
         let maker_start_ns = Arc::clone(&start_ns);
         let thread = thread::Builder::new()

@@ -43,7 +43,7 @@ pub(crate) struct Arguments {
     logits: Option<PathBuf>,
 
     /// Origin of the voxel grid in metres, for networks whose grid has one per scene
-    #[arg(long, value_name = "X,Y,Z", value_parser = parse_origin, allow_negative_numbers = true)]
+    #[arg(long, value_name = "X,Y,Z", value_parser = parse_origin, allow_hyphen_values = true)]
     origin: Option<[f64; 3]>,
 
     /// Labels less probable than this become unknown (255)
