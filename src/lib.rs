@@ -66,7 +66,7 @@ use std::time::Duration;
 
 /// The pipeline: a source, the stages in the middle, and the ring.
 ///
-/// After the first frame, [`step`](Pipeline::step) neither allocates nor locks nor logs (the crate that runs the
+/// After the first frame, [`step`](Pipeline::step) neither allocates nor logs (the crate that runs the
 /// network aside), and waits for nothing but the source and the engine.
 #[derive(Debug)]
 pub struct Pipeline {
