@@ -1,8 +1,8 @@
 //! Why a network does not run.
 
-use super::cpu::lower::LowerError;
 use crate::grid::GridError;
 use occdepth_contract::{ContractError, onnx::OnnxError};
+use occdepth_cpu::lower::LowerError;
 use std::path::PathBuf;
 
 /// Why a network does not run. Messages name the file or the input, what was found and what was

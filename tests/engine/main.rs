@@ -1,4 +1,4 @@
-//! The CPU engine: lowering against direct sums, and whole networks from file to labels.
+//! The CPU engine: whole networks from file to labels.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 #![allow(
     clippy::cast_possible_wrap,
@@ -9,7 +9,5 @@
 
 mod bundled;
 mod loading;
-mod lowering;
 mod network;
-mod reference;
 mod running;

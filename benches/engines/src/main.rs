@@ -3,9 +3,10 @@
 //! `cargo run --release -- NETWORK.onnx FRAMES THREADS [rten|tract|tract-lowered]`
 #![forbid(unsafe_code)]
 
-use occdepth::engine::{CpuEngine, Engine, cpu::lower::lower};
+use occdepth::engine::{CpuEngine, Engine};
 use occdepth::grid::{GridOutput, LabelOptions};
 use occdepth_contract::{Contract, onnx::ModelProto, tensor};
+use occdepth_cpu::lower::lower;
 use occdepth_geometry::network::{DepthInputs, GeometryInputs};
 use rustix::time::{ClockId, clock_gettime};
 use std::error::Error;

@@ -1,13 +1,22 @@
 //! Lowered operators against direct sums. Values are small integers, so that the order of a sum does
 //! not matter and results are equal to the last bit.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(
+    clippy::cast_possible_wrap,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "test networks are a few values across"
+)]
 
-use crate::reference::{self, Axis, Volume};
-use occdepth::engine::cpu::lower::{LowerError, lower};
+mod reference;
+
 use occdepth_contract::onnx::{
     AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto,
     ValueInfoProto, data_type,
 };
+use occdepth_cpu::lower::{LowerError, lower};
 use proptest::prelude::*;
+use reference::{Axis, Volume};
 use rten::{Model, ValueView};
 
 proptest! {

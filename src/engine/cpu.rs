@@ -1,16 +1,15 @@
 //! The CPU engine: the ONNX crate `rten`, on a graph that has been rewritten for it.
 //!
-//! `rten` is pure Rust, multi-threaded and has no three-dimensional operators; [`lower`] writes those
+//! `rten` is pure Rust, multi-threaded and has no three-dimensional operators; [`occdepth_cpu::lower`] writes those
 //! in two dimensions when the network is loaded. It was chosen over `tract`, which runs the graph as it
 //! is but takes about twice as long: `benches/results/engines.md`.
-
-pub mod lower;
 
 use super::geometry::{self, GeometryTensor, GeometryValues};
 use super::{Engine, EngineDescription, EngineError, EngineTimes};
 use crate::grid::{GridOutput, LabelOptions, Labeller};
 use occdepth_contract::onnx::{MAX_MODEL_BYTES, ModelProto, OnnxError};
 use occdepth_contract::{Contract, Precision, tensor};
+use occdepth_cpu::lower;
 use occdepth_geometry::network::GeometryInputs;
 use rten::{Model, ModelOptions, NodeId, RunOptions, ThreadPool, Value, ValueOrView, ValueView};
 use rten_tensor::TensorView;
@@ -238,7 +237,7 @@ fn extent(n: u64) -> usize {
 
 /// The ONNX file of a small network for two views, part of the program. It is there to show the whole
 /// pipeline anywhere; whether it was trained is in its contract.
-pub const BUNDLED_NETWORK: &[u8] = include_bytes!("../../../engines/nano.onnx");
+pub const BUNDLED_NETWORK: &[u8] = include_bytes!("../../engines/nano.onnx");
 
 /// What messages call [`BUNDLED_NETWORK`].
 pub const BUNDLED_NAME: &str = "engines/nano.onnx (bundled)";
