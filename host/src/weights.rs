@@ -3,21 +3,45 @@
 //! Names and shapes are those of published state dicts ([`Preset::parameters`]).
 //! [`Weights::initialise`] makes the weights of an untrained network from a seed with integer
 //! arithmetic and exactly rounded floating-point operations (`*`, `/`, `sqrt`), so that every
-//! platform makes the same bits.
+//! platform makes the same bits. [`Weights::write_safetensors`] keeps weights in a file, together
+//! with their [`Provenance`].
+
+mod file;
 
 use std::{
     collections::BTreeMap,
+    io::Cursor,
     path::{Path, PathBuf},
 };
 
-use safetensors::{Dtype, SafeTensorError, SafeTensors};
+use safetensors::SafeTensorError;
 
-use crate::preset::{Parameter, ParameterKind, Preset};
+use crate::{
+    export::WriteError,
+    preset::{Parameter, ParameterKind, Preset},
+};
 
-/// Named tensors in order of their names.
+pub(crate) use file::Reader;
+
+/// Named tensors in order of their names, and where they come from.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Weights {
     tensors: BTreeMap<String, WeightTensor>,
+    provenance: Option<Provenance>,
+}
+
+/// Where the weights of a file come from: strings of its header.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Provenance {
+    /// Name of the preset that the weights were made or imported for (`occdepth.preset`).
+    pub preset: String,
+    /// SHA-256 of the checkpoint that they were read from, in lower-case hexadecimal digits
+    /// (`occdepth.source_sha256`).
+    pub source_sha256: String,
+    /// File name of that checkpoint, without its folder (`occdepth.source_name`).
+    pub source_name: String,
+    /// Whether the weights were trained (`occdepth.trained`).
+    pub trained: bool,
 }
 
 /// One tensor.
@@ -48,6 +72,21 @@ pub enum WeightsError {
         /// Why.
         source: SafeTensorError,
     },
+    /// The header says some of where the weights come from, but not all, or nonsense.
+    #[error("{origin}: {key} is {found}, expected {expected}")]
+    Provenance {
+        /// The file.
+        origin: String,
+        /// The key in the header.
+        key: &'static str,
+        /// Its value.
+        found: String,
+        /// What would do.
+        expected: &'static str,
+    },
+    /// The file could not be written.
+    #[error(transparent)]
+    Write(WriteError),
     /// A tensor that the network needs is not there.
     #[error("weights: {name} is missing, expected shape {expected:?}")]
     Missing {
@@ -129,15 +168,13 @@ impl Weights {
         })
     }
 
-    /// Reads the float32 tensors of a safetensors file; tensors of other types (counters, buffers)
-    /// are left out.
+    /// Reads the float32 tensors of a safetensors file, and their provenance; tensors of other types
+    /// (counters, buffers) are left out.
     ///
     /// # Errors
     /// If the file cannot be read or is not a safetensors file.
     pub fn read_safetensors(path: &Path) -> Result<Self, WeightsError> {
-        let bytes = std::fs::read(path)
-            .map_err(|source| WeightsError::Read { path: path.into(), source })?;
-        Self::from_safetensors(&bytes, &path.display().to_string())
+        Reader::open(path)?.weights()
     }
 
     /// As [`Weights::read_safetensors`], from bytes; `origin` names them in errors.
@@ -145,18 +182,28 @@ impl Weights {
     /// # Errors
     /// If the bytes are not a safetensors file.
     pub fn from_safetensors(bytes: &[u8], origin: &str) -> Result<Self, WeightsError> {
-        let file = SafeTensors::deserialize(bytes)
-            .map_err(|source| WeightsError::Format { origin: origin.into(), source })?;
-        let tensors = file
-            .iter()
-            .filter(|(_, view)| view.dtype() == Dtype::F32)
-            .map(|(name, view)| {
-                let (values, _) = view.data().as_chunks::<4>();
-                let values = values.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
-                (name.to_owned(), WeightTensor { shape: view.shape().to_vec(), values })
-            })
-            .collect();
-        Ok(Self { tensors })
+        Reader::new(Cursor::new(bytes), origin.into())?.weights()
+    }
+
+    /// Writes a safetensors file that [`Weights::read_safetensors`] reads: every tensor as float32,
+    /// and the provenance. The file is whole or not there; an older one of that name stays until
+    /// the new one is on disk. Equal weights make equal bytes.
+    ///
+    /// # Errors
+    /// [`WeightsError::Write`], with the path.
+    pub fn write_safetensors(&self, path: &Path) -> Result<(), WeightsError> {
+        file::write(self, path)
+    }
+
+    /// Where the weights come from, if their file says so.
+    pub fn provenance(&self) -> Option<&Provenance> {
+        self.provenance.as_ref()
+    }
+
+    /// The same weights with another provenance.
+    #[must_use]
+    pub fn with_provenance(self, provenance: Provenance) -> Self {
+        Self { provenance: Some(provenance), ..self }
     }
 
     /// Adds a tensor, replacing one of the same name.
@@ -235,7 +282,7 @@ impl Weights {
                 (parameter.name, WeightTensor { shape: parameter.shape, values })
             })
             .collect();
-        Self { tensors }
+        Self { tensors, provenance: None }
     }
 }
 

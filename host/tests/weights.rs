@@ -16,7 +16,7 @@ use std::fs;
 use common::{golden, tiny};
 use occdepth_host::{
     preset::{ParameterKind, Preset},
-    weights::{Weights, WeightsError},
+    weights::{Provenance, Weights, WeightsError},
 };
 use proptest::prelude::*;
 use serde_json::Value;
@@ -117,7 +117,94 @@ fn safetensors_files_are_read_or_refused() {
     assert_eq!(error.to_string(), "weights: c holds 1 values, shape [3] needs another number");
 }
 
+/// What is written is read again, to the bit, with its provenance, by us and by the reference crate;
+/// the same weights make the same bytes.
+#[test]
+fn a_weights_file_keeps_values_and_provenance() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("w.safetensors");
+    let provenance = Provenance {
+        preset: "kitti-b3".into(),
+        source_sha256: "0123456789abcdef".repeat(4),
+        source_name: "occ \"depth\".ckpt".into(),
+        trained: true,
+    };
+    let mut weights = Weights::default();
+    weights.insert("b.weight", vec![2, 1], vec![1.5, f32::MIN_POSITIVE / 4.0]).unwrap();
+    weights.insert("a", vec![], vec![-0.0]).unwrap();
+    weights.write_safetensors(&path).unwrap();
+    assert_eq!(Weights::read_safetensors(&path).unwrap().provenance(), None);
+
+    let weights = weights.with_provenance(provenance.clone());
+    weights.write_safetensors(&path).unwrap();
+    let read = Weights::read_safetensors(&path).unwrap();
+    assert_eq!(read, weights);
+    assert_eq!(read.provenance(), Some(&provenance));
+    assert!(read.find("a").unwrap().values[0].is_sign_negative());
+
+    let bytes = fs::read(&path).unwrap();
+    let (_, header) = safetensors::SafeTensors::read_metadata(&bytes).unwrap();
+    let entries = header.metadata().as_ref().unwrap();
+    assert_eq!(entries["occdepth.preset"], "kitti-b3");
+    assert_eq!(entries["occdepth.source_name"], "occ \"depth\".ckpt");
+    assert_eq!(entries["occdepth.source_sha256"], provenance.source_sha256);
+    assert_eq!(entries["occdepth.trained"], "true");
+    let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    assert_eq!(file.tensor("b.weight").unwrap().shape(), [2, 1]);
+    assert_eq!(file.tensor("b.weight").unwrap().data()[..4], 1.5_f32.to_le_bytes());
+
+    let again = folder.path().join("again.safetensors");
+    read.write_safetensors(&again).unwrap();
+    assert_eq!(fs::read(&again).unwrap(), bytes);
+}
+
+/// A header that tells only a part of where the weights come from was edited by hand.
+#[test]
+fn half_a_provenance_is_refused() {
+    let with = |entries: &[(&str, &str)]| {
+        let entries = entries.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        let none: [(&str, safetensors::tensor::TensorView<'_>); 0] = [];
+        let bytes = safetensors::serialize(none, Some(entries)).unwrap();
+        Weights::from_safetensors(&bytes, "w.safetensors").map(|_| ()).map_err(|e| e.to_string())
+    };
+    assert_eq!(with(&[("format", "pt")]), Ok(()));
+    let whole = [
+        ("occdepth.preset", "nano"),
+        ("occdepth.source_name", "x.ckpt"),
+        ("occdepth.source_sha256", "00"),
+        ("occdepth.trained", "false"),
+    ];
+    assert_eq!(with(&whole), Ok(()));
+    let error = with(&whole[..3]).unwrap_err();
+    assert_eq!(error, "w.safetensors: occdepth.trained is nothing, expected true or false");
+    let error = with(&[whole[0], whole[1], whole[2], ("occdepth.trained", "yes")]).unwrap_err();
+    assert_eq!(error, "w.safetensors: occdepth.trained is \"yes\", expected true or false");
+}
+
+#[test]
+fn an_unwritable_weights_file_is_an_error_with_its_path() {
+    let folder = tempfile::tempdir().unwrap();
+    let error = Weights::default().write_safetensors(folder.path()).unwrap_err();
+    assert!(matches!(error, WeightsError::Write(_)), "{error:?}");
+    assert!(error.to_string().contains(folder.path().to_str().unwrap()), "{error}");
+}
+
 proptest! {
+    /// Any change of one byte is read or refused, never a panic.
+    #[test]
+    fn damaged_files_never_panic(at in 0_usize..200, bits in 1_u8..) {
+        let mut weights = Weights::default();
+        weights.insert("b.weight", vec![2, 1], vec![1.5, 2.5]).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("w.safetensors");
+        weights.write_safetensors(&path).unwrap();
+        let mut bytes = fs::read(&path).unwrap();
+        let at = at % bytes.len();
+        bytes[at] ^= bits;
+        let _ = Weights::from_safetensors(&bytes, "bytes");
+        prop_assert!(Weights::from_safetensors(&bytes[..bytes.len() - 1], "bytes").is_err());
+    }
+
     #[test]
     fn any_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
         let _ = Weights::from_safetensors(&bytes, "bytes");

@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File},
-    io::Write,
+    io::{BufWriter, Write},
     path::{Path, PathBuf},
 };
 
@@ -16,13 +16,24 @@ pub struct WriteError {
     pub source: std::io::Error,
 }
 
-/// Writes `bytes` to `path`: to a file beside it first, which takes its name only when it is whole
-/// and on disk. Where that fails (a full disk, no permission), `path` is what it was before. What exists
-/// and is not a regular file is refused.
+/// Writes `bytes` to `path` as [`write_atomically_with`] does.
 ///
 /// # Errors
 /// [`WriteError`] with the path; nothing half-written is left behind.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), WriteError> {
+    write_atomically_with(path, |file| file.write_all(bytes))
+}
+
+/// Writes what `content` writes to `path`: to a file beside it first, which takes its name only
+/// when it is whole and on disk. Where that fails (a full disk, no permission, an error of
+/// `content`), `path` is what it was before. What exists and is not a regular file is refused.
+///
+/// # Errors
+/// [`WriteError`] with the path; nothing half-written is left behind.
+pub fn write_atomically_with(
+    path: &Path,
+    content: impl FnOnce(&mut BufWriter<File>) -> std::io::Result<()>,
+) -> Result<(), WriteError> {
     let failed = |source| WriteError { path: path.into(), source };
     let Some(name) = path.file_name() else {
         return Err(failed(std::io::Error::new(
@@ -41,9 +52,12 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), WriteError> {
     let mut partial_name = name.to_owned();
     partial_name.push(format!(".{}.partial", std::process::id()));
     let partial = path.with_file_name(partial_name);
-    let written = File::create(&partial)
-        .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))
-        .and_then(|()| fs::rename(&partial, path));
+    let written = File::create(&partial).and_then(|file| {
+        let mut file = BufWriter::new(file);
+        content(&mut file)?;
+        file.into_inner().map_err(std::io::IntoInnerError::into_error)?.sync_all()?;
+        fs::rename(&partial, path)
+    });
     written.map_err(|source| {
         // The first error is the one to report; there may be nothing to remove.
         let _ = fs::remove_file(&partial);

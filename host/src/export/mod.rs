@@ -41,7 +41,7 @@ mod layer;
 mod sfa;
 mod unet3d;
 
-pub use file::{WriteError, write_atomically};
+pub use file::{WriteError, write_atomically, write_atomically_with};
 
 use crate::{
     preset::{Dataset, Preset, PresetError},
