@@ -173,7 +173,7 @@ fn the_exported_single_view_matches_the_reference() {
     let test = "the_exported_single_view_matches_the_reference";
     let Some(inputs) = golden(test, "kitti_tiny_inputs.safetensors") else { return };
     let Some(expected) = golden(test, "kitti_mono_formula_pattern1.safetensors") else { return };
-    let head = Head::Aspp { dilations: vec![1, 2, 3], cascade: false };
+    let head = Head::Aspp { dilations: vec![1, 2, 3], cascade: false, occluded: false };
     let preset = Preset { views: 1, pattern: 1, depth: None, head, ..tiny() };
     let (_, expected) = Reference::read(&expected).tensor("out.ssc_logit.sub2");
     assert_matches(&preset, &Weights::formula(&preset), &Reference::read(&inputs), &expected, 2);
@@ -195,7 +195,7 @@ fn assert_matches(
             cam_from_ego: Matrix4::from_row_slice(&pose[view * 16..][..16]),
         })
         .collect();
-    let geometry = GeometryInputs::new(&preset.geometry(), &views).unwrap();
+    let geometry = GeometryInputs::new(&preset.geometry(None).unwrap(), &views).unwrap();
     let (shape, images) = inputs.tensor("img");
     let per_view: usize = shape[1..].iter().product();
     #[allow(clippy::cast_possible_truncation, reason = "stored as f32")]
@@ -244,7 +244,8 @@ fn the_exported_network_is_the_network_in_burn() {
             1.0,
         ),
     };
-    let geometry = GeometryInputs::new(&preset.geometry(), &[view(0.0), view(0.5)]).unwrap();
+    let geometry =
+        GeometryInputs::new(&preset.geometry(None).unwrap(), &[view(0.0), view(0.5)]).unwrap();
     let pixels = 2 * 3 * preset.image.width * preset.image.height;
     let images: Vec<f32> = (0..pixels).map(|i| ((i * 7919) % 1000) as f32 / 250.0 - 2.0).collect();
 

@@ -42,7 +42,8 @@ fn frame(inputs: &Reference, preset: &Preset, device: &Device) -> Inputs {
     let (shape, images) = inputs.tensor("img");
     let per_view: usize = shape[1..].iter().product();
     let images = images[..preset.views * per_view].iter().map(|&x| x as f32).collect();
-    let geometry = GeometryInputs::new(&preset.geometry(), &views(inputs, preset.views)).unwrap();
+    let geometry =
+        GeometryInputs::new(&preset.geometry(None).unwrap(), &views(inputs, preset.views)).unwrap();
     Inputs::new(preset, images, &geometry, device).unwrap()
 }
 
@@ -75,7 +76,7 @@ fn the_published_backbone_matches() {
     let preset = Preset { encoder: b3.encoder, decoder: b3.decoder, ..tiny() };
     let device = Device::flex();
     let network = Network::new(&preset, &Weights::formula(&preset), &device).unwrap();
-    let Inputs { images, pixels, depth } = frame(&inputs, &preset, &device);
+    let Inputs { images, pixels, depth, .. } = frame(&inputs, &preset, &device);
     let tables = depth.unwrap();
     let taps = network.net_rgb.encoder.forward(images.clone());
     assert_taps(&taps, &expected);
@@ -138,13 +139,13 @@ fn project_scale_one_matches() {
     let Some((inputs, expected)) = references(test, "kitti_scale1_formula.safetensors") else {
         return;
     };
-    let mut preset = Preset { project_scale: 1, ..tiny() };
+    let mut preset = Preset { project_scale: 1, right_samples_left_pixels: Some(false), ..tiny() };
     preset.grid.voxel_size_m = 0.8;
     preset.grid.dims = [32, 20, 8];
     preset.validate("test").unwrap();
     let device = Device::flex();
     let network = Network::new(&preset, &Weights::formula(&preset), &device).unwrap();
-    let Inputs { images, pixels, depth } = frame(&inputs, &preset, &device);
+    let Inputs { images, pixels, depth, .. } = frame(&inputs, &preset, &device);
     let tables = depth.unwrap();
     let features = network.net_rgb.forward(images);
     let net = network.flosp_depth.as_ref().unwrap();
@@ -188,7 +189,8 @@ fn nano_runs() {
             1.0,
         ]),
     };
-    let geometry = GeometryInputs::new(&preset.geometry(), &[view(0.0), view(0.5)]).unwrap();
+    let geometry =
+        GeometryInputs::new(&preset.geometry(None).unwrap(), &[view(0.0), view(0.5)]).unwrap();
     let images = (0..2 * 3 * 96 * 320).map(|i| ((i * 7919) % 1000) as f32 / 250.0 - 2.0).collect();
     let inputs = Inputs::new(&preset, images, &geometry, &device).unwrap();
     let logits = network.forward(inputs).ssc_logits;
@@ -252,11 +254,11 @@ fn small() -> Preset {
 }
 
 fn plain_head() -> Head {
-    Head::Aspp { dilations: vec![1, 2, 3], cascade: false }
+    Head::Aspp { dilations: vec![1, 2, 3], cascade: false, occluded: false }
 }
 
 fn assert_stages(network: &Network, frame: Inputs, expected: &Reference, preset: &Preset) {
-    let Inputs { images, pixels, depth } = frame;
+    let Inputs { images, pixels, depth, .. } = frame;
     let tables = depth.unwrap();
     let taps = network.net_rgb.encoder.forward(images.clone());
     assert_taps(&taps, expected);
@@ -296,7 +298,10 @@ fn assert_stages(network: &Network, frame: Inputs, expected: &Reference, preset:
     expected.assert_close("out.x3d_l2", ascent.half.clone());
     expected.assert_close("net3d.up_12_l1", unet.up_12_l1.forward(ascent.half));
     expected.assert_close("out.x3d_l1", ascent.projection.clone());
-    expected.assert_close("net3d.up_l1_lfull", unet.up_l1_lfull.forward(ascent.projection));
+    expected.assert_close(
+        "net3d.up_l1_lfull",
+        unet.up_l1_lfull.as_ref().unwrap().forward(ascent.projection),
+    );
 
     let outputs = unet.forward(volume);
     expected.assert_close("out.P_logits", outputs.relation_logits.unwrap());

@@ -28,6 +28,7 @@ pub(crate) fn contract() -> Contract {
         dataset: "none".into(),
         training: Training { trained: false, note: "a test".into() },
         views: 2,
+        virtual_stereo: false,
         image: IMAGE,
         scales: vec![1],
         pattern: 0,

@@ -23,11 +23,19 @@
 //! |---|---|
 //! | [`onnx`] | the ONNX container: messages, reading, writing |
 //! | [`classes`] | class tables of the data sets |
+//! | [`self_test`] | input and sampled outputs that show whether an engine computes the network |
 //!
 //! # Versions
 //!
 //! [`CONTRACT_VERSION`] is `major.minor`. A minor only adds top-level fields that an older reader may
-//! ignore, and it does; anything else is a new major, which older readers refuse.
+//! ignore, and it does; anything else is a new major, which older readers refuse. (A network that an
+//! older reader cannot serve is still refused by it: its tensors are others than the older fields
+//! say.)
+//!
+//! | version | added |
+//! |---|---|
+//! | 1.0 | |
+//! | 1.1 | `virtual_stereo` |
 //!
 //! # Example
 //!
@@ -42,6 +50,7 @@
 //! #         dataset: "semantic-kitti".into(),
 //! #         training: Training { trained: false, note: "an example".into() },
 //! #         views: 2,
+//! #         virtual_stereo: false,
 //! #         image: ImageSize { width: 64, height: 32 },
 //! #         scales: vec![1, 2],
 //! #         pattern: 0,
@@ -102,6 +111,7 @@
 pub mod classes;
 mod error;
 pub mod onnx;
+pub mod self_test;
 mod validate;
 
 pub use error::ContractError;
@@ -115,7 +125,7 @@ use serde::{Deserialize, Serialize};
 pub const METADATA_KEY: &str = "occdepth";
 
 /// The version this crate writes and reads, `major.minor`.
-pub const CONTRACT_VERSION: &str = "1.0";
+pub const CONTRACT_VERSION: &str = "1.1";
 
 /// The metadata document of an exported network.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -125,12 +135,17 @@ pub struct Contract {
     pub contract_version: String,
     /// Name of the preset the network was built from.
     pub preset: String,
-    /// Data set whose classes and grid the network uses ("semantic-kitti").
+    /// Data set whose classes and grid the network uses ("semantic-kitti", "nyu-v2",
+    /// "semantic-tartanair").
     pub dataset: String,
     /// Whether and on what the weights were trained.
     pub training: Training,
     /// Number of views V: 1 (left) or 2 (left, right).
     pub views: u32,
+    /// An RGB-D network: it has one view, and makes the features of a second one from it and a depth
+    /// image (inputs `depth_m` and `baseline_focal`). Since version 1.1; absent means `false`.
+    #[serde(default)]
+    pub virtual_stereo: bool,
     /// Size W x H of the network's images in pixels.
     pub image: ImageSize,
     /// Downscalings of the feature maps that voxels sample, ascending powers of two; S entries.
@@ -277,7 +292,8 @@ pub struct Quirks {
 pub mod tensor {
     /// Input f32 [V, 3, H, W]: rectified RGB, normalised.
     pub const IMAGES: &str = "images";
-    /// Input i32 [V, S, N, P]: where each voxel samples each feature map.
+    /// Input i32 [Vp, S, N, P]: where each voxel samples each feature map. Vp is V, or 2 for RGB-D
+    /// networks.
     pub const PIXELS: &str = "pixels";
     /// Input i32 [V, 8, N]: corners of each voxel in the depth volume.
     pub const DEPTH_INDEX: &str = "depth_index";
@@ -285,6 +301,10 @@ pub mod tensor {
     pub const DEPTH_WEIGHT: &str = "depth_weight";
     /// Input f32 [V, 1]: scaled pixel size.
     pub const PIXEL_SIZE: &str = "pixel_size";
+    /// Input f32 [1, 1, H, W] of RGB-D networks: depth of every pixel in metres.
+    pub const DEPTH_M: &str = "depth_m";
+    /// Input f32 [1] of RGB-D networks: baseline in metres times focal length in pixels.
+    pub const BASELINE_FOCAL: &str = "baseline_focal";
     /// Output f32 [C, X, Y, Z].
     pub const SSC_LOGITS: &str = "ssc_logits";
     /// Optional output f32 [2, X, Y, Z].
@@ -337,13 +357,19 @@ impl Contract {
         let scales = self.scales.len() as u64;
         let mut inputs = vec![
             spec(tensor::IMAGES, DType::F32, &[views, 3, height, width]),
-            spec(tensor::PIXELS, DType::I32, &[views, scales, voxels, points]),
+            spec(tensor::PIXELS, DType::I32, &[self.gathering_views(), scales, voxels, points]),
         ];
         if self.depth.is_some() {
             inputs.extend([
                 spec(tensor::DEPTH_INDEX, DType::I32, &[views, 8, voxels]),
                 spec(tensor::DEPTH_WEIGHT, DType::F32, &[views, 8, voxels]),
                 spec(tensor::PIXEL_SIZE, DType::F32, &[views, 1]),
+            ]);
+        }
+        if self.virtual_stereo {
+            inputs.extend([
+                spec(tensor::DEPTH_M, DType::F32, &[1, 1, height, width]),
+                spec(tensor::BASELINE_FOCAL, DType::F32, &[1]),
             ]);
         }
         inputs
@@ -358,6 +384,12 @@ impl Contract {
         std::iter::once(spec(tensor::SSC_LOGITS, DType::F32, &[self.classes.len() as u64, x, y, z]))
             .chain(optional.map(|name| spec(name, DType::F32, &[2, x, y, z])))
             .collect()
+    }
+
+    /// Number of views Vp that voxels gather features from: the cameras, and the virtual right view
+    /// of an RGB-D network.
+    pub fn gathering_views(&self) -> u64 {
+        u64::from(self.views) + u64::from(self.virtual_stereo)
     }
 
     /// Number of voxels N of the projection grid.

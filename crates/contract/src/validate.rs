@@ -56,6 +56,12 @@ impl Contract {
         check.named("preset", &self.preset)?;
         check.named("dataset", &self.dataset)?;
         check.that((1..=2).contains(&self.views), "views", self.views, "1 or 2")?;
+        check.that(
+            !self.virtual_stereo || self.views == 1,
+            "virtual_stereo",
+            self.virtual_stereo,
+            "false where views is 2: the virtual view is the second one",
+        )?;
         for (field, pixels) in
             [("image.width", self.image.width), ("image.height", self.image.height)]
         {
@@ -303,12 +309,13 @@ const MAX_GRID_SIDE: u32 = 4_096;
 const MAX_DEPTH_BINS: u32 = 4_096;
 
 /// The top-level fields of this version.
-const FIELDS: [&str; 20] = [
+const FIELDS: [&str; 21] = [
     "contract_version",
     "preset",
     "dataset",
     "training",
     "views",
+    "virtual_stereo",
     "image",
     "scales",
     "pattern",

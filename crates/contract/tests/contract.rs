@@ -23,6 +23,7 @@ fn kitti() -> Contract {
         dataset: "semantic-kitti".into(),
         training: Training { trained: false, note: "for a test".into() },
         views: 2,
+        virtual_stereo: false,
         image,
         scales: vec![1, 2, 4, 8],
         pattern: 1,
@@ -116,6 +117,43 @@ fn what_was_written_is_read_back() {
     assert_eq!(Contract::from_model(&with_occupancy, "net.onnx").unwrap(), contract);
 }
 
+/// An RGB-D network takes one image and a depth image, and gathers from two views.
+#[test]
+fn virtual_stereo_adds_a_depth_image_and_a_view() {
+    let mut contract = Contract { views: 1, virtual_stereo: true, depth: None, ..kitti() };
+    contract.inputs = contract.expected_inputs();
+    contract.validate("net.onnx").unwrap();
+    let inputs: Vec<(&str, &[u64], DType)> = contract
+        .inputs
+        .iter()
+        .map(|input| (input.name.as_str(), &input.shape[..], input.dtype))
+        .collect();
+    assert_eq!(
+        inputs,
+        [
+            ("images", &[1, 3, 370, 1220][..], DType::F32),
+            ("pixels", &[2, 4, 262_144, 5][..], DType::I32),
+            ("depth_m", &[1, 1, 370, 1220][..], DType::F32),
+            ("baseline_focal", &[1][..], DType::F32),
+        ]
+    );
+    assert_eq!(Contract::from_json(&contract.to_json(), "net.onnx").unwrap(), contract);
+    contract.views = 2;
+    let error = contract.validate("net.onnx").unwrap_err().to_string();
+    assert!(error.contains("`virtual_stereo`"), "{error}");
+}
+
+/// A document of version 1.0 has no such field, and means two cameras.
+#[test]
+fn documents_of_the_first_version_are_read() {
+    let mut document: Value = serde_json::from_str(&kitti().to_json()).unwrap();
+    document["contract_version"] = json!("1.0");
+    document.as_object_mut().unwrap().remove("virtual_stereo").unwrap();
+    let contract = Contract::from_json(&document.to_string(), "net.onnx").unwrap();
+    assert!(!contract.virtual_stereo);
+    assert_eq!(contract.inputs, kitti().inputs);
+}
+
 #[test]
 fn geometry_needs_an_origin() {
     let mut contract = kitti();
@@ -199,6 +237,7 @@ fn every_field_out_of_range_is_named() {
         // Fields that the shapes follow from.
         ("/views", json!(1), "inputs[0]"),
         ("/depth", json!(null), "inputs"),
+        ("/virtual_stereo", json!(true), "virtual_stereo"),
     ];
     for (pointer, value, expected) in cases {
         let mut document = valid.clone();

@@ -24,11 +24,10 @@ pub(super) fn emit(
     let name = |part: &str| format!("{HEAD}.{part}");
     let class_count = preset.dataset.class_count();
     let (classes, occupancy) = match &preset.head {
-        Head::Aspp { dilations, cascade } => {
+        Head::Aspp { dilations, cascade, .. } => {
             let conv0 = name("conv0");
-            let x = Conv::new(&conv0, preset.unet.full_width, &[3; 3])
-                .biased()
-                .emit(graph, features)?;
+            let x =
+                Conv::new(&conv0, preset.head_width(), &[3; 3]).biased().emit(graph, features)?;
             let x = graph.unary("Relu", &conv0, &x);
             let mut x = emit_aspp(graph, HEAD, &x, dilations)?;
             let mut occupancy = None;

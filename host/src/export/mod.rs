@@ -44,14 +44,14 @@ mod unet3d;
 pub use file::{WriteError, write_atomically, write_atomically_with};
 
 use crate::{
-    preset::{Dataset, Preset, PresetError},
+    preset::{Preset, PresetError},
     weights::{Weights, WeightsError},
 };
 use builder::{GraphBuilder, Value};
 use depth::DepthInputs;
 use occdepth_contract::{
     CONTRACT_VERSION, Contract, ContractError, GridSpec, METADATA_KEY, Normalisation, Precision,
-    Quirks, TensorSpec, Training, classes,
+    Quirks, TensorSpec, Training,
     onnx::{ModelProto, OperatorSetIdProto, StringStringEntryProto},
     tensor,
 };
@@ -176,33 +176,31 @@ pub fn export(
 }
 
 fn contract(preset: &Preset, options: &Options) -> Contract {
-    let (dataset, classes) = match preset.dataset {
-        Dataset::SemanticKitti => ("semantic-kitti", classes::semantic_kitti()),
-    };
     let mut contract = Contract {
         contract_version: CONTRACT_VERSION.into(),
         preset: preset.name.clone(),
-        dataset: dataset.into(),
+        dataset: preset.dataset.name().into(),
         training: options.training.clone(),
         views: u32::try_from(preset.views).expect("a validated preset has 1 or 2 views"),
+        virtual_stereo: false,
         image: preset.image,
         scales: preset.scales.clone(),
         pattern: preset.pattern,
         project_scale: preset.project_scale,
         grid: GridSpec {
             axes: "x forward, y left, z up".into(),
-            origin_m: Some(preset.grid.origin_m),
+            origin_m: preset.grid.origin_m,
             voxel_size_m: preset.grid.voxel_size_m,
             dims: preset.grid.dims,
         },
         depth: preset.depth.map(|depth| depth.volume),
         fit: preset.fit,
         normalisation: Normalisation::IMAGENET,
-        classes,
+        classes: preset.dataset.classes(),
         inputs: vec![],
         outputs: vec![],
         precision: Precision::Fp32,
-        quirks: Quirks { right_samples_left_pixels: preset.right_samples_left_pixels },
+        quirks: Quirks { right_samples_left_pixels: preset.samples_right_with_left_pixels() },
         source_checkpoint: options.source_checkpoint.clone(),
         exporter: concat!("occdepth-host ", env!("CARGO_PKG_VERSION")).into(),
     };

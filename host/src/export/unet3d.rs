@@ -32,8 +32,9 @@ pub(super) fn emit(
                 .emit(graph, &full)?;
         }
     }
+    let Some(width) = unet.full_width else { return Ok(full) };
     let stride = preset.project_scale as usize;
-    emit_upsample(graph, "up_l1_lfull", &full, (unet.full_width, kernel), stride)
+    emit_upsample(graph, "up_l1_lfull", &full, (width, kernel), stride)
 }
 
 /// Bottlenecks of growing dilation, then one that halves the grid.

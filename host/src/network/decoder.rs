@@ -1,15 +1,12 @@
 //! The image decoder: up-blocks that join the encoder's taps, and 1x1 outputs per scale.
 
-use burn::{
-    module::Module,
-    nn::BatchNorm,
-    tensor::{Device, Tensor, TensorData},
-};
+use burn::{module::Module, nn::BatchNorm, tensor::Tensor};
 
 use super::{
     encoder::Taps,
     layers::{Conv2d, Conv2dShape, Padding, activate, load_norm},
     loader::Loader,
+    resample::{Alignment, resample},
 };
 use crate::{
     preset::{self, Activation, NORM_EPSILON, Preset},
@@ -113,41 +110,8 @@ impl UpBlock {
 
     fn forward(&self, x: Tensor<4>, skip: Tensor<4>) -> Tensor<4> {
         let [_, _, height, width] = skip.dims();
-        let x = Tensor::cat(vec![enlarge(x, height, width), skip], 1);
+        let x = Tensor::cat(vec![resample(x, height, width, Alignment::Corners), skip], 1);
         let x = activate(self.bn1.forward(self.conv1.forward(x)), self.activation);
         activate(self.bn2.forward(self.conv2.forward(x)), self.activation)
     }
-}
-
-/// Bilinear resampling whose corner pixels stay corners (`align_corners`), as two constant
-/// matrices: their gradients exist on every backend.
-fn enlarge(x: Tensor<4>, height: usize, width: usize) -> Tensor<4> {
-    let [_, _, rows, columns] = x.dims();
-    let device = x.device();
-    let down = interpolation(height, rows, &device).unsqueeze();
-    let across = interpolation(width, columns, &device).transpose().unsqueeze();
-    down.matmul(x).matmul(across)
-}
-
-/// The matrix [to, from] of linear interpolation between `from` samples with the first and the last
-/// kept.
-fn interpolation(to: usize, from: usize, device: &Device) -> Tensor<2> {
-    let mut values = vec![0.0_f32; to * from];
-    let step = if to > 1 { (from - 1) as f64 / (to - 1) as f64 } else { 0.0 };
-    for (row, values) in values.chunks_exact_mut(from).enumerate() {
-        let position = row as f64 * step;
-        #[allow(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "a position between 0 and from - 1"
-        )]
-        let left = (position as usize).min(from - 1);
-        #[allow(clippy::cast_possible_truncation, reason = "a fraction, rounded to f32")]
-        let share = (position - left as f64) as f32;
-        values[left] += 1.0 - share;
-        if left + 1 < from {
-            values[left + 1] += share;
-        }
-    }
-    Tensor::from_data(TensorData::new(values, [to, from]), device)
 }

@@ -21,36 +21,29 @@ use crate::{
 /// From features [1, C, X, Y, Z] to class logits; the slim head has only `conv_classes`.
 #[derive(Module, Debug)]
 pub struct Head {
-    conv0: Option<Conv3d>,
-    aspp: Option<Aspp>,
+    features: Option<Features>,
     occ_classes: Option<Conv3d>,
     conv_classes: Conv3d,
 }
 
 impl Head {
     pub(super) fn load(loader: &Loader<'_>, preset: &Preset) -> Result<Self, WeightsError> {
-        let width = preset.unet.full_width;
+        let width = preset.head_width();
         let classes = preset.dataset.class_count();
-        let conv = |name: &str, out, input, kernel| {
-            let shape = Conv3dShape::new(out, input, [kernel; 3], 1).with_bias();
-            Conv3d::load(&loader.at(name), shape)
-        };
+        let conv_classes =
+            |input, kernel| load_conv(&loader.at("conv_classes"), classes, input, kernel);
         match &preset.head {
-            preset::Head::Aspp { dilations, cascade } => {
-                let occ_classes = cascade.then(|| conv("occ_classes", 2, width, 3)).transpose()?;
-                let joined = width + if *cascade { 2 } else { 0 };
-                Ok(Self {
-                    conv0: Some(conv("conv0", width, width, 3)?),
-                    aspp: Some(Aspp::load(loader, width, dilations)?),
-                    occ_classes,
-                    conv_classes: conv("conv_classes", classes, joined, 3)?,
-                })
-            }
+            preset::Head::Aspp { dilations, cascade, .. } => Ok(Self {
+                features: Some(Features::load(loader, width, dilations)?),
+                occ_classes: cascade
+                    .then(|| load_conv(&loader.at("occ_classes"), 2, width, 3))
+                    .transpose()?,
+                conv_classes: conv_classes(width + if *cascade { 2 } else { 0 }, 3)?,
+            }),
             preset::Head::Slim { .. } => Ok(Self {
-                conv0: None,
-                aspp: None,
+                features: None,
                 occ_classes: None,
-                conv_classes: conv("conv_classes", classes, width, 1)?,
+                conv_classes: conv_classes(width, 1)?,
             }),
         }
     }
@@ -58,9 +51,9 @@ impl Head {
     /// Class logits [1, classes, X, Y, Z] and, from a cascade head, occupancy logits [1, 2, X, Y,
     /// Z].
     pub fn forward(&self, x: Tensor<5>) -> (Tensor<5>, Option<Tensor<5>>) {
-        let x = match (&self.conv0, &self.aspp) {
-            (Some(conv0), Some(aspp)) => aspp.forward(relu(conv0.forward(x))),
-            _ => x,
+        let x = match &self.features {
+            Some(features) => features.forward(x),
+            None => x,
         };
         let Some(occ_classes) = &self.occ_classes else {
             return (self.conv_classes.forward(x), None);
@@ -69,6 +62,62 @@ impl Head {
         let x = Tensor::cat(vec![x, softmax(occupancy.clone(), 1)], 1);
         (self.conv_classes.forward(x), Some(occupancy))
     }
+}
+
+/// From the same features to whether a voxel is occluded.
+#[derive(Module, Debug)]
+pub struct OccludedHead {
+    features: Features,
+    occ_classes: Conv3d,
+}
+
+impl OccludedHead {
+    /// None where the preset has no such head.
+    pub(super) fn load(loader: &Loader<'_>, preset: &Preset) -> Result<Option<Self>, WeightsError> {
+        let preset::Head::Aspp { dilations, occluded: true, .. } = &preset.head else {
+            return Ok(None);
+        };
+        let width = preset.head_width();
+        Ok(Some(Self {
+            features: Features::load(loader, width, dilations)?,
+            occ_classes: load_conv(&loader.at("occ_classes"), 2, width, 3)?,
+        }))
+    }
+
+    /// Logits [1, 2, X, Y, Z]: seen, occluded.
+    pub fn forward(&self, x: Tensor<5>) -> Tensor<5> {
+        self.occ_classes.forward(self.features.forward(x))
+    }
+}
+
+/// What both heads read their logits from: a 3x3x3 convolution and an ASPP.
+#[derive(Module, Debug)]
+pub struct Features {
+    conv0: Conv3d,
+    aspp: Aspp,
+}
+
+impl Features {
+    fn load(loader: &Loader<'_>, width: usize, dilations: &[usize]) -> Result<Self, WeightsError> {
+        Ok(Self {
+            conv0: load_conv(&loader.at("conv0"), width, width, 3)?,
+            aspp: Aspp::load(loader, width, dilations)?,
+        })
+    }
+
+    fn forward(&self, x: Tensor<5>) -> Tensor<5> {
+        self.aspp.forward(relu(self.conv0.forward(x)))
+    }
+}
+
+/// A convolution with a bias that keeps the grid.
+fn load_conv(
+    loader: &Loader<'_>,
+    out: usize,
+    input: usize,
+    kernel: usize,
+) -> Result<Conv3d, WeightsError> {
+    Conv3d::load(loader, Conv3dShape::new(out, input, [kernel; 3], 1).with_bias())
 }
 
 /// Branches of two dilated 3x3x3 convolutions, summed with the input.

@@ -10,10 +10,12 @@ use crate::preset::{IMAGE_CHANNELS, Preset};
 pub struct Inputs {
     /// Normalised images [V, 3, H, W].
     pub images: Tensor<4>,
-    /// Pixels of the voxels [V, S, N, P].
+    /// Pixels of the voxels [Vp, S, N, P]; Vp is V, or 2 with a virtual right view.
     pub pixels: Tensor<4, Int>,
     /// Tables of the depth net, for networks that have one.
     pub depth: Option<DepthTables>,
+    /// The depth image, for networks that make their right view from one.
+    pub rgbd: Option<Rgbd>,
 }
 
 /// The inputs of a depth net.
@@ -25,6 +27,25 @@ pub struct DepthTables {
     pub weight: Tensor<3>,
     /// 1000 * sqrt(1 / fx^2 + 1 / fy^2) [V, 1].
     pub pixel_size: Tensor<2>,
+}
+
+/// The inputs of virtual stereo.
+#[derive(Clone, Debug)]
+pub struct Rgbd {
+    /// Depth image [1, 1, H, W], metres; 0 where nothing was measured.
+    pub depth_m: Tensor<4>,
+    /// Focal length (pixels of the network's image) times baseline (metres) [1].
+    pub baseline_focal: Tensor<1>,
+}
+
+/// A depth image before it is a tensor.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DepthImage {
+    /// Row-major [H, W], metres; 0 where nothing was measured.
+    pub depth_m: Vec<f32>,
+    /// Focal length (pixels of the network's image) times baseline (metres) of the virtual right
+    /// view.
+    pub baseline_focal: f32,
 }
 
 /// Why inputs do not fit a preset.
@@ -48,14 +69,64 @@ pub enum InputsError {
         /// The preset.
         preset: String,
     },
+    /// The preset makes its right view from a depth image, and there is none.
+    #[error("input depth_m: missing, expected by the virtual stereo of preset {preset}")]
+    NoDepthImage {
+        /// The preset.
+        preset: String,
+    },
+    /// A depth image for a preset that reads none.
+    #[error("input depth_m: present, but preset {preset} has no virtual stereo")]
+    UnexpectedDepthImage {
+        /// The preset.
+        preset: String,
+    },
 }
 
 impl Inputs {
     /// Normalised images (row-major [V, 3, H, W]) and geometry as tensors on `device`.
     ///
     /// # Errors
-    /// For the first tensor that does not fit `preset`.
+    /// For the first tensor that does not fit `preset`; a preset with virtual stereo has to have
+    /// [`Inputs::with_depth_image`].
     pub fn new(
+        preset: &Preset,
+        images: Vec<f32>,
+        geometry: &GeometryInputs,
+        device: &Device,
+    ) -> Result<Self, InputsError> {
+        if preset.virtual_stereo {
+            return Err(InputsError::NoDepthImage { preset: preset.name.clone() });
+        }
+        Self::without_depth_image(preset, images, geometry, device)
+    }
+
+    /// As [`Inputs::new`], with the depth image of a preset with virtual stereo.
+    ///
+    /// # Errors
+    /// For the first tensor that does not fit `preset`.
+    pub fn with_depth_image(
+        preset: &Preset,
+        images: Vec<f32>,
+        image: DepthImage,
+        geometry: &GeometryInputs,
+        device: &Device,
+    ) -> Result<Self, InputsError> {
+        if !preset.virtual_stereo {
+            return Err(InputsError::UnexpectedDepthImage { preset: preset.name.clone() });
+        }
+        let (width, height) = (preset.image.width as usize, preset.image.height as usize);
+        let shape = [1, 1, height, width];
+        check("depth_m", image.depth_m.len(), &shape)?;
+        let rgbd = Rgbd {
+            depth_m: Tensor::from_data(TensorData::new(image.depth_m, shape), device),
+            baseline_focal: Tensor::from_data([image.baseline_focal], device),
+        };
+        let inputs = Self::without_depth_image(preset, images, geometry, device)?;
+        Ok(Self { rgbd: Some(rgbd), ..inputs })
+    }
+
+    fn without_depth_image(
         preset: &Preset,
         images: Vec<f32>,
         geometry: &GeometryInputs,
@@ -69,9 +140,10 @@ impl Inputs {
         let images = Tensor::from_data(TensorData::new(images, shape), device);
 
         // The number of points follows from the table; every pattern has at least one.
-        let per_point = views * preset.scales.len() * voxels;
+        let pixel_views = preset.pixel_views();
+        let per_point = pixel_views * preset.scales.len() * voxels;
         let points = (geometry.pixels.len() / per_point).max(1);
-        let shape = [views, preset.scales.len(), voxels, points];
+        let shape = [pixel_views, preset.scales.len(), voxels, points];
         check("pixels", geometry.pixels.len(), &shape)?;
         let pixels = Tensor::from_data(TensorData::new(geometry.pixels.clone(), shape), device);
 
@@ -93,7 +165,7 @@ impl Inputs {
                 })
             }
         };
-        Ok(Self { images, pixels, depth })
+        Ok(Self { images, pixels, depth, rgbd: None })
     }
 }
 

@@ -33,17 +33,19 @@ pub mod head;
 mod inputs;
 mod layers;
 mod loader;
+mod resample;
 pub mod unet3d;
+pub mod virtual_stereo;
 
 use burn::{
     module::Module,
     tensor::{Device, Tensor, activation::softmax},
 };
 
-pub use inputs::{DepthTables, Inputs, InputsError};
+pub use inputs::{DepthImage, DepthTables, Inputs, InputsError, Rgbd};
 
 use crate::{
-    preset::{DEPTH_GAIN, Preset},
+    preset::{AxisOrder, DEPTH_GAIN, Preset},
     weights::{Weights, WeightsError},
 };
 use decoder::Decoder;
@@ -62,6 +64,8 @@ pub struct Network {
     /// The 3-D network with its head.
     pub net_3d_decoder: Unet3d,
     dims: [usize; 3],
+    #[module(skip)]
+    axes: AxisOrder,
 }
 
 /// Encoder and decoder of one image.
@@ -80,8 +84,10 @@ pub struct Outputs {
     pub ssc_logits: Tensor<4>,
     /// Empty and occupied [2, X, Y, Z], of cascade heads.
     pub occ_logits: Option<Tensor<4>>,
+    /// Seen and occluded [2, X, Y, Z], of networks with an occluded head.
+    pub occluded_logits: Option<Tensor<4>>,
     /// Relation logits [R, mega-voxels, voxels at 1/4 of the projection grid], of networks with a
-    /// relation prior.
+    /// relation prior; voxels in the order of the 3-D network's axes.
     pub relation_logits: Option<Tensor<3>>,
 }
 
@@ -108,13 +114,20 @@ impl Network {
                 .transpose()?,
             net_3d_decoder: Unet3d::load(&root.at("net_3d_decoder"), preset)?,
             dims: preset.projection_dims(),
+            axes: preset.unet.axes,
         })
     }
 
     /// Runs one frame.
     pub fn forward(&self, inputs: Inputs) -> Outputs {
         let features = self.net_rgb.forward(inputs.images);
-        let lifted = assignment::assign(&features, &inputs.pixels);
+        let lifted = match &inputs.rgbd {
+            Some(rgbd) => {
+                let both = virtual_stereo::with_right_view(&features, rgbd);
+                assignment::assign(&both, &inputs.pixels)
+            }
+            None => assignment::assign(&features, &inputs.pixels),
+        };
         let volume = match (&self.flosp_depth, inputs.depth) {
             (Some(net), Some(tables)) => {
                 let logits = net.forward(features.depth_map(), tables.pixel_size);
@@ -123,9 +136,22 @@ impl Network {
             }
             _ => lifted,
         };
+        self.complete(volume)
+    }
+
+    /// The 3-D network on voxel features [C, N].
+    pub fn complete(&self, volume: Tensor<2>) -> Outputs {
         let [width, _] = volume.dims();
         let [x, y, z] = self.dims;
-        self.net_3d_decoder.forward(volume.reshape([1, width, x, y, z]))
+        let volume = unet3d::arrange(volume.reshape([1, width, x, y, z]), self.axes);
+        let restore = |logits: Tensor<4>| unet3d::arrange(logits.unsqueeze(), self.axes).squeeze();
+        let outputs = self.net_3d_decoder.forward(volume);
+        Outputs {
+            ssc_logits: restore(outputs.ssc_logits),
+            occ_logits: outputs.occ_logits.map(restore),
+            occluded_logits: outputs.occluded_logits.map(restore),
+            relation_logits: outputs.relation_logits,
+        }
     }
 }
 

@@ -9,16 +9,20 @@ use burn::{
 use super::{
     Outputs,
     crp::RelationPrior,
-    head::Head,
+    head::{Head, OccludedHead},
     layers::{Conv3d, Conv3dShape, ConvTranspose3d, load_norm},
     loader::Loader,
 };
 use crate::{
-    preset::{self, NORM_EPSILON, Preset},
+    preset::{self, AxisOrder, NORM_EPSILON, Preset},
     weights::WeightsError,
 };
 
-/// The U-Net over the projection grid.
+/// The U-Net over the projection grid. Its parts have the published `SemanticKITTI` names; those of
+/// `NYUv2` are in [`preset::Unet::names`].
+///
+/// Everything here is in the order of the preset's [`AxisOrder`]: X, Y and Z below are the first, the
+/// second and the third axis that it stores.
 #[derive(Module, Debug)]
 pub struct Unet3d {
     /// Projection grid to half of it.
@@ -33,10 +37,12 @@ pub struct Unet3d {
     pub up_12_l1: Upsample,
     /// Bottlenecks of the slim head, on the projection grid.
     pub refine: Vec<Bottleneck>,
-    /// Projection grid to the output grid.
-    pub up_l1_lfull: Upsample,
+    /// Projection grid to the output grid, unless they are one (`NYUv2`).
+    pub up_l1_lfull: Option<Upsample>,
     /// Features to logits.
     pub ssc_head: Head,
+    /// Features to whether a voxel is occluded, if the preset has that.
+    pub occluded_head: Option<OccludedHead>,
 }
 
 /// The features on the way up, after the shortcuts from the way down.
@@ -64,32 +70,46 @@ impl Unet3d {
             preset::Head::Aspp { .. } => &[],
         };
         let prior = preset.relation_prior.as_ref();
+        let names = unet.names();
+        let project_scale = preset.project_scale as usize;
         Ok(Self {
-            process_l1: Level::load(&loader.at("process_l1"), w1, w2, &unet.dilations)?,
-            process_l2: Level::load(&loader.at("process_l2"), w2, w3, &unet.dilations)?,
+            process_l1: Level::load(&loader.at(names.process[0]), w1, w2, &unet.dilations)?,
+            process_l2: Level::load(&loader.at(names.process[1]), w2, w3, &unet.dilations)?,
             relation_prior: prior
                 .map(|prior| {
                     let loader = loader.at("CP_mega_voxels");
                     RelationPrior::load(&loader, prior, w3, preset.mega_voxels())
                 })
                 .transpose()?,
-            up_13_l2: up("up_13_l2", [w3, w2], 2)?,
-            up_12_l1: up("up_12_l1", [w2, w1], 2)?,
+            up_13_l2: up(names.up[0], [w3, w2], 2)?,
+            up_12_l1: up(names.up[1], [w2, w1], 2)?,
             refine: Bottleneck::load_all(&loader.at("refine.main"), w1, refine)?,
-            up_l1_lfull: up("up_l1_lfull", [w1, unet.full_width], preset.project_scale as usize)?,
-            ssc_head: Head::load(&loader.at("ssc_head"), preset)?,
+            up_l1_lfull: names
+                .up_full
+                .zip(unet.full_width)
+                .map(|(name, width)| up(name, [w1, width], project_scale))
+                .transpose()?,
+            ssc_head: Head::load(&loader.at(names.head), preset)?,
+            occluded_head: OccludedHead::load(&loader.at("occluded_head"), preset)?,
         })
     }
 
-    /// Logits from voxel features [1, C, X, Y, Z] of the projection grid.
+    /// Logits from voxel features [1, C, X, Y, Z] of the projection grid; see [`arrange`] for their
+    /// axes.
     pub fn forward(&self, volume: Tensor<5>) -> Outputs {
         let ascent = self.ascend(volume);
         let refined =
             self.refine.iter().fold(ascent.projection, |x, bottleneck| bottleneck.forward(x));
-        let (ssc_logits, occ_logits) = self.ssc_head.forward(self.up_l1_lfull.forward(refined));
+        let full = match &self.up_l1_lfull {
+            Some(upsample) => upsample.forward(refined),
+            None => refined,
+        };
+        let occluded_logits = self.occluded_head.as_ref().map(|head| head.forward(full.clone()));
+        let (ssc_logits, occ_logits) = self.ssc_head.forward(full);
         Outputs {
             ssc_logits: ssc_logits.squeeze_dim(0),
             occ_logits: occ_logits.map(|logits| logits.squeeze_dim(0)),
+            occluded_logits: occluded_logits.map(|logits| logits.squeeze_dim(0)),
             relation_logits: ascent.relation_logits,
         }
     }
@@ -108,6 +128,14 @@ impl Unet3d {
         let half = self.up_13_l2.forward(quarter.clone()) + half;
         let projection = self.up_12_l1.forward(half.clone()) + projection;
         Ascent { quarter, half, projection, relation_logits }
+    }
+}
+
+/// A volume [N, C, X, Y, Z] in the order that the 3-D network stores its axes in, and back again.
+pub fn arrange(volume: Tensor<5>, axes: AxisOrder) -> Tensor<5> {
+    match axes {
+        AxisOrder::Xyz => volume,
+        AxisOrder::Xzy => volume.swap_dims(3, 4),
     }
 }
 

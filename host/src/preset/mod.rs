@@ -16,6 +16,8 @@
 //! ```
 
 mod cost;
+mod dataset;
+mod encoder;
 pub(crate) mod parameters;
 mod validate;
 
@@ -27,6 +29,8 @@ use occdepth_geometry::{
 use serde::{Deserialize, Serialize};
 
 pub use cost::Cost;
+pub use dataset::Dataset;
+pub use encoder::{Encoder, EncoderBlock, STAGE_STRIDES, Stage};
 pub use parameters::{Parameter, ParameterKind};
 
 /// One network, as data. Read with [`Preset::builtin`], [`Preset::read`] or [`Preset::parse`],
@@ -42,6 +46,10 @@ pub struct Preset {
     pub dataset: Dataset,
     /// Cameras: 1 or 2.
     pub views: usize,
+    /// An RGB-D network of one view: from its features and a depth image it makes those of a right
+    /// view. It has the inputs `depth_m` and `baseline_focal`, and `pixels` has two views.
+    #[serde(default)]
+    pub virtual_stereo: bool,
     /// How a rig's images become the network's.
     pub fit: Fit,
     /// Sampling pattern id, 0 to 8, of the pixels that a voxel gathers in each view.
@@ -51,14 +59,13 @@ pub struct Preset {
     /// Voxels are projected at this multiple of the grid's voxel size: 1 or 2. At 2 the last
     /// upsampling doubles the grid; at 1 it keeps it.
     pub project_scale: u32,
-    /// The published code, at project scale 1, samples the right image with the left view's pixels.
-    /// Networks trained that way need it; nothing else does.
-    #[serde(default)]
-    pub right_samples_left_pixels: bool,
+    /// Whether the right view's features are gathered with the left view's pixels. Unless said
+    /// otherwise, as published: see [`Preset::samples_right_with_left_pixels`].
+    pub right_samples_left_pixels: Option<bool>,
     /// Size of the network's images.
     pub image: ImageSize,
     /// The output grid.
-    pub grid: VoxelGrid,
+    pub grid: Grid,
     /// The image encoder.
     pub encoder: Encoder,
     /// The image decoder.
@@ -73,73 +80,16 @@ pub struct Preset {
     pub head: Head,
 }
 
-/// Where a network's classes come from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Dataset {
-    /// `SemanticKITTI` scene completion: 20 classes, 0 is empty.
-    SemanticKitti,
-}
-
-/// An `EfficientNet` encoder: stem, seven stages of inverted residuals, and the 1x1 head
-/// convolution.
-///
-/// Its taps are the outputs of stages 0, 1, 2 and 4 (1/2, 1/4, 1/8, 1/16) and of the head
-/// convolution before its batch norm (1/32), as the published decoder reads them.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// The output grid in the ego frame (x forward, y left, z up; `NYUv2`: its world, z up).
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Encoder {
-    /// Channels of the 3x3 stem convolution, stride 2.
-    pub stem: usize,
-    /// The seven stages, from the image on.
-    pub stages: [Stage; 7],
-    /// Channels of the head convolution.
-    pub head: usize,
-    /// After every batch norm but a block's last.
-    pub activation: Activation,
-    /// Whether blocks squeeze and excite, reducing to a quarter of the block's input channels.
-    pub squeeze_excite: bool,
-}
-
-/// One stage of the encoder; the strides of the seven stages are always 1, 2, 2, 2, 1, 2, 1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Stage {
-    /// Number of blocks; only the first one has the stage's stride.
-    pub blocks: usize,
-    /// Side of the depthwise kernel: 3 or 5.
-    pub kernel: usize,
-    /// Hidden channels per input channel; 1 makes depthwise-separable blocks without an expanding
-    /// convolution.
-    pub expansion: usize,
-    /// Output channels.
-    pub width: usize,
-}
-
-/// One block of the encoder, with everything a layer needs; see [`Encoder::blocks`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EncoderBlock {
-    /// `blocks.STAGE.INDEX`, below `net_rgb.encoder.original_model`.
-    pub name: String,
-    /// Stage 0 to 6.
-    pub stage: usize,
-    /// Input channels.
-    pub input: usize,
-    /// Channels of the depthwise convolution.
-    pub hidden: usize,
-    /// Output channels.
-    pub output: usize,
-    /// Side of the depthwise kernel.
-    pub kernel: usize,
-    /// 1 or 2.
-    pub stride: usize,
-    /// Channels that squeeze-and-excite reduces to, if the block has one.
-    pub reduced: Option<usize>,
-    /// Inverted residual (`conv_pw`, `conv_dw`, `conv_pwl`) rather than depthwise-separable
-    /// (`conv_dw`, `conv_pw`).
-    pub expands: bool,
-    /// Whether the input is added to the output.
-    pub residual: bool,
+pub struct Grid {
+    /// Minimum corner of voxel `[0, 0, 0]`, metres; none: every scene has its own (`NYUv2`).
+    pub origin_m: Option<[f64; 3]>,
+    /// Edge of a voxel, metres.
+    pub voxel_size_m: f64,
+    /// Number of voxels along x, y, z.
+    pub dims: [u32; 3],
 }
 
 /// The image decoder: 1x1 `conv2` with padding 1, then one up-block per scale.
@@ -148,9 +98,13 @@ pub struct EncoderBlock {
 pub struct Decoder {
     /// Output channels of `conv2`.
     pub bottleneck: usize,
-    /// Output channels of the up-blocks at 1/16, 1/8, 1/4, 1/2 and 1/1; those below the finest of
-    /// the preset's scales are not built.
+    /// Output channels of the up-blocks at 1/16, 1/8, 1/4, 1/2 and 1/1; those finer than the finest
+    /// of the preset's scales are not run.
     pub widths: [usize; 5],
+    /// The finest scale whose up-block a checkpoint holds (the published option of that name): 1, 2,
+    /// 4, 8 or 16, not coarser than the preset's scales; none: the finest of those. Blocks that are
+    /// held and not run are among [`Preset::unused_parameters`].
+    pub return_up_feats: Option<u32>,
     /// After both batch norms of an up-block.
     pub activation: Activation,
 }
@@ -191,20 +145,51 @@ pub struct Unet {
     /// Channels at the projection grid (also of the gathered image features), at 1/2 and at 1/4 of
     /// it.
     pub widths: [usize; 3],
-    /// Channels of the full grid.
-    pub full_width: usize,
+    /// Channels of the full grid, after the last upsampling. None: the published `NYUv2` network,
+    /// which has no last upsampling (its head reads the projection grid, and its layers have names
+    /// of their own, see [`Unet::names`]).
+    pub full_width: Option<usize>,
     /// Dilations of the bottlenecks before each halving, one bottleneck each.
     pub dilations: Vec<usize>,
     /// Side of the transposed kernels: 3 as published (overlapping), or 2 (each voxel becomes
     /// eight, cheaper).
     pub upsample_kernel: usize,
+    /// How the 3-D network stores its volumes; its inputs and outputs are x-major all the same.
+    #[serde(default)]
+    pub axes: AxisOrder,
+}
+
+/// The order of a volume's axes inside the 3-D network: kernels along one axis, and the relation
+/// prior's voxels, follow it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AxisOrder {
+    /// [X, Y, Z], as outside.
+    #[default]
+    Xyz,
+    /// [X, Z, Y]: the published `NYUv2` networks (60x36x60).
+    Xzy,
+}
+
+/// Names of the U-Net's layers below `net_3d_decoder`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnetNames {
+    /// From the projection grid to 1/2, and on to 1/4.
+    pub process: [&'static str; 2],
+    /// From 1/4 to 1/2, and on to the projection grid.
+    pub up: [&'static str; 2],
+    /// From the projection grid to the full grid; none without a last upsampling.
+    pub up_full: Option<&'static str>,
+    /// The head.
+    pub head: &'static str,
 }
 
 /// The context relation prior: relations between every voxel and the mega-voxels of 2x2x2 voxels.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RelationPrior {
-    /// Relations, 4 or 2 in the paper.
+    /// Relations: 4, or 2 (same class or not). The published `SemanticKITTI` network always has 4,
+    /// whatever its configuration says.
     pub relations: usize,
     /// Dilations of its 3-D ASPP.
     pub dilations: Vec<usize>,
@@ -220,6 +205,10 @@ pub enum Head {
         dilations: Vec<usize>,
         /// Two occupancy logits first, whose softmax the class convolution sees too.
         cascade: bool,
+        /// A second head of the same shape, for whether a voxel is occluded. It never changes the
+        /// class logits.
+        #[serde(default)]
+        occluded: bool,
     },
     /// For small machines: bottlenecks on the projection grid, then, after the last upsampling, one
     /// 1x1x1 class convolution and nothing else at full size.
@@ -282,9 +271,19 @@ pub enum PresetError {
 
 impl Preset {
     /// Names and documents of the built-in presets.
-    pub const BUILTIN: [(&'static str, &'static str); 2] = [
+    pub const BUILTIN: [(&'static str, &'static str); 12] = [
         ("nano", include_str!("../../presets/nano.toml")),
         ("kitti-b3", include_str!("../../presets/kitti-b3.toml")),
+        ("kitti-b7", include_str!("../../presets/kitti-b7.toml")),
+        ("kitti-b7-flosp", include_str!("../../presets/kitti-b7-flosp.toml")),
+        ("kitti-mono", include_str!("../../presets/kitti-mono.toml")),
+        ("monoscene", include_str!("../../presets/monoscene.toml")),
+        ("monoscene-stereo", include_str!("../../presets/monoscene-stereo.toml")),
+        ("nyu-b4", include_str!("../../presets/nyu-b4.toml")),
+        ("nyu-b4-flospdepth", include_str!("../../presets/nyu-b4-flospdepth.toml")),
+        ("nyu-b7", include_str!("../../presets/nyu-b7.toml")),
+        ("nyu-b7-flospdepth", include_str!("../../presets/nyu-b7-flospdepth.toml")),
+        ("tartanair", include_str!("../../presets/tartanair.toml")),
     ];
 
     /// The built-in preset `name`.
@@ -323,17 +322,59 @@ impl Preset {
     }
 
     /// What the geometry crate needs to compute this network's geometry inputs.
-    pub fn geometry(&self) -> GeometrySpec {
-        GeometrySpec {
+    ///
+    /// `scene_origin_m` is the grid's minimum corner (metres) for a network whose scenes have their
+    /// own; it also moves a grid that has an origin.
+    ///
+    /// # Errors
+    /// [`PresetError::Field`] for a grid without an origin where none is given.
+    pub fn geometry(&self, scene_origin_m: Option<[f64; 3]>) -> Result<GeometrySpec, PresetError> {
+        let Some(origin_m) = scene_origin_m.or(self.grid.origin_m) else {
+            return Err(PresetError::Field {
+                origin: format!("preset {}", self.name),
+                field: "grid.origin_m",
+                found: "none (per scene)".into(),
+                expected: "the scene's origin, three numbers of metres".into(),
+            });
+        };
+        Ok(GeometrySpec {
             views: self.views,
             image: self.image,
             scales: self.scales.clone(),
             pattern: self.pattern,
             project_scale: self.project_scale,
-            grid: self.grid,
+            grid: VoxelGrid {
+                origin_m,
+                voxel_size_m: self.grid.voxel_size_m,
+                dims: self.grid.dims,
+            },
             depth: self.depth.map(|depth| depth.volume),
-            right_samples_left_pixels: self.right_samples_left_pixels,
-        }
+            right_samples_left_pixels: self.samples_right_with_left_pixels(),
+        })
+    }
+
+    /// Whether the right view's features are gathered with the left view's pixels.
+    ///
+    /// The published `SemanticKITTI` pipeline lists the projections of its output scale and of its
+    /// project scale under one name each. At project scale 1 the two are one: the list becomes left,
+    /// left, right, right, and the network reads its first two entries. A checkpoint trained that
+    /// way expects it, so that it is the default for two views of that data set at project scale 1,
+    /// and only there. (No released configuration is one; the reference values for project scale 1
+    /// were made below that pipeline, with each view's own pixels.)
+    pub fn samples_right_with_left_pixels(&self) -> bool {
+        self.right_samples_left_pixels.unwrap_or(
+            self.dataset == Dataset::SemanticKitti && self.views == 2 && self.project_scale == 1,
+        )
+    }
+
+    /// Views of the input `pixels`: those of the rig, or 2 with a virtual right one.
+    pub const fn pixel_views(&self) -> usize {
+        if self.virtual_stereo { 2 } else { self.views }
+    }
+
+    /// Channels that the head reads.
+    pub fn head_width(&self) -> usize {
+        self.unet.full_width.unwrap_or(self.unet.widths[0])
     }
 
     /// X, Y, Z of the output grid.
@@ -362,30 +403,69 @@ impl Preset {
 
     /// The up-blocks of the decoder in order of use, coarse to fine.
     pub fn up_blocks(&self) -> Vec<UpBlock> {
+        let finest = self.finest_scale();
+        self.decoder_blocks().filter(|block| block.scale >= finest).collect()
+    }
+
+    /// Up-blocks that a checkpoint holds although no voxel gathers from them or a finer one.
+    fn unused_up_blocks(&self) -> Vec<UpBlock> {
+        let finest = self.finest_scale();
+        let held = self.decoder.return_up_feats.unwrap_or(finest);
+        self.decoder_blocks().filter(|block| (held..finest).contains(&block.scale)).collect()
+    }
+
+    fn finest_scale(&self) -> u32 {
+        self.scales.first().copied().unwrap_or(1)
+    }
+
+    /// Every up-block that could be, coarse to fine.
+    fn decoder_blocks(&self) -> impl Iterator<Item = UpBlock> {
         let stages = &self.encoder.stages;
         let skips =
             [stages[4].width, stages[2].width, stages[1].width, stages[0].width, IMAGE_CHANNELS];
-        let finest = self.scales.first().copied().unwrap_or(1);
-        let mut input = self.decoder.bottleneck;
-        let mut blocks = Vec::new();
-        for ((scale, skip), output) in
-            [16, 8, 4, 2, 1].into_iter().zip(skips).zip(self.decoder.widths)
-        {
-            if scale < finest {
-                break;
-            }
-            let resized = self.scales.contains(&scale);
-            blocks.push(UpBlock {
+        let [w16, w8, w4, w2, _] = self.decoder.widths;
+        let inputs = [self.decoder.bottleneck, w16, w8, w4, w2];
+        [16, 8, 4, 2, 1].into_iter().zip(inputs).zip(skips).zip(self.decoder.widths).map(
+            |(((scale, input), skip), output)| UpBlock {
                 name: format!("up{scale}"),
                 scale,
                 input,
                 skip,
                 output,
-                resized,
-            });
-            input = output;
+                resized: self.scales.contains(&scale),
+            },
+        )
+    }
+}
+
+impl Unet {
+    /// Names of the layers in published checkpoints.
+    pub const fn names(&self) -> UnetNames {
+        if self.full_width.is_some() {
+            UnetNames {
+                process: ["process_l1", "process_l2"],
+                up: ["up_13_l2", "up_12_l1"],
+                up_full: Some("up_l1_lfull"),
+                head: "ssc_head",
+            }
+        } else {
+            UnetNames {
+                process: ["process_1_4", "process_1_8"],
+                up: ["up_1_16_1_8", "up_1_8_1_4"],
+                up_full: None,
+                head: "ssc_head_1_4",
+            }
         }
-        blocks
+    }
+}
+
+impl AxisOrder {
+    /// X, Y, Z in this order.
+    pub const fn arrange<T: Copy>(self, [x, y, z]: [T; 3]) -> [T; 3] {
+        match self {
+            Self::Xyz => [x, y, z],
+            Self::Xzy => [x, z, y],
+        }
     }
 }
 
@@ -393,46 +473,15 @@ fn builtin_names() -> String {
     Preset::BUILTIN.map(|(name, _)| name).join(", ")
 }
 
-impl Dataset {
-    /// Number of classes, including empty.
-    pub const fn class_count(self) -> usize {
-        match self {
-            Self::SemanticKitti => 20,
-        }
-    }
-}
-
-impl Encoder {
-    /// Every block in order.
-    pub fn blocks(&self) -> Vec<EncoderBlock> {
-        let mut blocks = Vec::new();
-        let mut input = self.stem;
-        for (index, (stage, stage_stride)) in self.stages.iter().zip(STAGE_STRIDES).enumerate() {
-            for block in 0..stage.blocks {
-                let stride = if block == 0 { stage_stride } else { 1 };
-                blocks.push(EncoderBlock {
-                    name: format!("blocks.{index}.{block}"),
-                    stage: index,
-                    input,
-                    hidden: input * stage.expansion,
-                    output: stage.width,
-                    kernel: stage.kernel,
-                    stride,
-                    reduced: self.squeeze_excite.then_some((input / 4).max(1)),
-                    expands: stage.expansion > 1,
-                    residual: stride == 1 && input == stage.width,
-                });
-                input = stage.width;
-            }
-        }
-        blocks
-    }
-}
-
 impl Head {
     /// Whether the head predicts occupancy logits on the way.
     pub const fn is_cascade(&self) -> bool {
         matches!(self, Self::Aspp { cascade: true, .. })
+    }
+
+    /// Whether a second head predicts occluded voxels.
+    pub const fn has_occluded(&self) -> bool {
+        matches!(self, Self::Aspp { occluded: true, .. })
     }
 }
 
@@ -447,7 +496,5 @@ pub const NORM_EPSILON: f64 = 1e-5;
 pub const DEPTH_GAIN: f64 = 100.0;
 /// Epsilon of the cosine similarity between two views (`PyTorch`'s default).
 pub const COSINE_EPSILON: f64 = 1e-8;
-/// Strides of the encoder's stages.
-pub const STAGE_STRIDES: [usize; 7] = [1, 2, 2, 2, 1, 2, 1];
 /// Channels of the images: red, green, blue.
 pub const IMAGE_CHANNELS: usize = 3;

@@ -13,18 +13,25 @@ impl Preset {
         let check = Check { origin };
         check.that(!self.name.is_empty(), "name", &self.name, "a name")?;
         check.within("views", self.views, 1, 2)?;
+        check.that(
+            !self.virtual_stereo || self.views == 1,
+            "virtual_stereo",
+            &self.virtual_stereo,
+            "false for two views",
+        )?;
         check.within("pattern", self.pattern as usize, 0, 8)?;
         check.that(
             !self.scales.is_empty()
                 && self.scales.is_sorted_by(|a, b| a < b)
-                && self.scales.iter().all(|s| [1, 2, 4, 8, 16].contains(s)),
+                && self.scales.iter().all(|&scale| is_scale(scale)),
             "scales",
             &self.scales,
             "ascending numbers out of 1, 2, 4, 8 and 16",
         )?;
         check.within("project_scale", self.project_scale as usize, 1, 2)?;
         check.that(
-            !self.right_samples_left_pixels || (self.project_scale == 1 && self.views == 2),
+            self.right_samples_left_pixels != Some(true)
+                || (self.project_scale == 1 && self.views == 2),
             "right_samples_left_pixels",
             &self.right_samples_left_pixels,
             "false unless project_scale is 1 and views is 2",
@@ -46,10 +53,10 @@ impl Preset {
             "a positive number of metres",
         )?;
         check.that(
-            self.grid.origin_m.iter().all(|m| m.is_finite()),
+            self.grid.origin_m.iter().flatten().all(|m| m.is_finite()),
             "grid.origin_m",
             &self.grid.origin_m,
-            "three finite numbers of metres",
+            "three finite numbers of metres, or none",
         )?;
         // Two halvings of the projection grid must come back to it exactly.
         let step = self.project_scale * 4;
@@ -76,7 +83,14 @@ impl Preset {
             check.width("encoder.stages.width", stage.width)?;
         }
         check.width("decoder.bottleneck", self.decoder.bottleneck)?;
-        self.decoder.widths.iter().try_for_each(|&width| check.width("decoder.widths", width))
+        self.decoder.widths.iter().try_for_each(|&width| check.width("decoder.widths", width))?;
+        let finest = self.scales.first().copied().unwrap_or(1);
+        check.that(
+            self.decoder.return_up_feats.is_none_or(|held| is_scale(held) && held <= finest),
+            "decoder.return_up_feats",
+            &self.decoder.return_up_feats,
+            &format!("1, 2, 4, 8 or 16, not above {finest} (the finest of scales), or none"),
+        )
     }
 
     fn validate_depth(&self, check: Check<'_>) -> Result<(), PresetError> {
@@ -91,10 +105,10 @@ impl Preset {
         check.within("depth.blocks", depth.blocks, 0, 64)?;
         let bins = &depth.volume.bins;
         check.that(
-            bins.min_m.is_finite() && bins.min_m > 0.0,
+            bins.min_m.is_finite() && bins.min_m >= 0.0,
             "depth.volume.bins.min_m",
             &bins.min_m,
-            "a positive number of metres",
+            "a number of metres, 0 or more",
         )?;
         check.that(
             bins.max_m.is_finite() && bins.max_m > bins.min_m,
@@ -113,7 +127,22 @@ impl Preset {
             check.width("unet.widths", width)?;
             check.that(width % 4 == 0, "unet.widths", &width, "multiples of 4 (bottlenecks)")?;
         }
-        check.width("unet.full_width", self.unet.full_width)?;
+        if let Some(width) = self.unet.full_width {
+            check.width("unet.full_width", width)?;
+        } else {
+            check.that(
+                self.project_scale == 1,
+                "project_scale",
+                &self.project_scale,
+                "1 without unet.full_width (no last upsampling)",
+            )?;
+            check.that(
+                matches!(self.head, Head::Aspp { occluded: false, .. }),
+                "unet.full_width",
+                &self.unet.full_width,
+                "a number for a slim head, or for one with occluded = true",
+            )?;
+        }
         check.dilations("unet.dilations", &self.unet.dilations, 1)?;
         check.within("unet.upsample_kernel", self.unet.upsample_kernel, 2, 3)?;
         check.that(
@@ -190,6 +219,10 @@ impl Check<'_> {
             &format!("{min_count} to 8 dilations of 1 to 16"),
         )
     }
+}
+
+fn is_scale(scale: u32) -> bool {
+    [1, 2, 4, 8, 16].contains(&scale)
 }
 
 /// Bounds that keep every product of sizes far from overflow and memory within reach.

@@ -7,7 +7,8 @@ pub mod reference;
 
 use std::{io::Write as _, path::PathBuf};
 
-use occdepth_host::preset::Preset;
+use occdepth_geometry::ImageSize;
+use occdepth_host::preset::{AxisOrder, Dataset, Grid, Head, Preset, Unet};
 
 /// A file of the reference values, or `None` after a line that says which test is skipped and why.
 pub fn golden(test: &str, file: &str) -> Option<PathBuf> {
@@ -25,6 +26,27 @@ pub fn golden(test: &str, file: &str) -> Option<PathBuf> {
 /// feature channels, 64x40x16 voxels of 0.4 m, images of 320x96.
 pub fn tiny() -> Preset {
     Preset::parse(TINY, "tiny").unwrap()
+}
+
+/// The small network of the reference values for `NYUv2`: [`tiny`]'s widths, RGB-D, 20x20x12 voxels of
+/// 0.24 m, images of 160x120.
+pub fn nyu_tiny() -> Preset {
+    let tiny = tiny();
+    let preset = Preset {
+        name: "nyu-tiny".into(),
+        dataset: Dataset::NyuV2,
+        views: 1,
+        virtual_stereo: true,
+        project_scale: 1,
+        image: ImageSize { width: 160, height: 120 },
+        grid: Grid { origin_m: None, voxel_size_m: 0.24, dims: [20, 20, 12] },
+        depth: None,
+        unet: Unet { full_width: None, axes: AxisOrder::Xzy, ..tiny.unet },
+        head: Head::Aspp { dilations: vec![1, 2, 3], cascade: false, occluded: false },
+        ..tiny
+    };
+    preset.validate("nyu-tiny").unwrap();
+    preset
 }
 
 const TINY: &str = r#"

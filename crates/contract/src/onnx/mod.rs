@@ -6,12 +6,18 @@
 //! are kept as opaque bytes: they survive a decode and encode, and [`ModelProto::from_bytes`] refuses
 //! those that would change what the network computes instead of running without them.
 //!
+//! Constants may lie in a file beside the model (ONNX external data): [`ModelFile::read`] brings them
+//! in, [`ModelProto::write_external`] puts them there.
+//!
 //! Encoding is deterministic: fields in the order of their numbers, no maps. The same model gives the
 //! same bytes everywhere.
 
+mod file;
 mod read;
 mod tensor;
+mod write;
 
+pub use file::ModelFile;
 pub use read::{MAX_MODEL_BYTES, OnnxError};
 pub use tensor::TensorError;
 
@@ -246,10 +252,10 @@ pub struct TensorProto {
     /// For people.
     #[prost(string, tag = "12")]
     pub doc_string: String,
-    /// Where the values are when they are not in this file; refused when reading.
+    /// Where the values are when they are not in this file: `location`, `offset`, `length`.
     #[prost(message, repeated, tag = "13")]
     pub external_data: Vec<StringStringEntryProto>,
-    /// 1: the values are in another file; refused when reading.
+    /// 1: the values are in another file.
     #[prost(int32, tag = "14")]
     pub data_location: i32,
 }

@@ -2,6 +2,7 @@
 
 use super::{ModelProto, TensorError};
 use prost::Message;
+use std::path::PathBuf;
 
 /// Largest model file that is read: protobuf's own limit for one message, 2 GiB.
 pub const MAX_MODEL_BYTES: u64 = 1 << 31;
@@ -14,6 +15,30 @@ pub enum OnnxError {
     Empty {
         /// The file.
         origin: String,
+    },
+    /// The file, or one that it refers to, cannot be read.
+    #[error("{}: cannot read the network", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A constant is in another file, and not where or what it should be.
+    #[error(
+        "{origin}: constant `{tensor}`: external data `{field}`: found {found}, expected {expected}"
+    )]
+    ExternalData {
+        /// The file.
+        origin: String,
+        /// The constant.
+        tensor: String,
+        /// The entry of its `external_data`.
+        field: &'static str,
+        /// Its value.
+        found: String,
+        /// What would be accepted.
+        expected: String,
     },
     /// Larger than one protobuf message can be.
     #[error("{origin}: {found} bytes, expected at most {MAX_MODEL_BYTES} (one protobuf message)")]
@@ -61,13 +86,21 @@ pub enum OnnxError {
 
 impl ModelProto {
     /// Decodes a model and checks that it is whole: a graph with nodes and outputs, constants whose
-    /// values are here and fit their shapes, nothing that would be dropped silently.
+    /// values are here and fit their shapes, nothing that would be dropped silently. A model whose
+    /// constants are in other files is read by [`ModelFile::read`](super::ModelFile::read).
     ///
     /// `origin` (a path or a name) is only for error messages.
     ///
     /// # Errors
     /// [`OnnxError`] with the origin and the field.
     pub fn from_bytes(bytes: &[u8], origin: &str) -> Result<Self, OnnxError> {
+        let model = Self::parse(bytes, origin)?;
+        model.check(origin)?;
+        Ok(model)
+    }
+
+    /// Decodes a model; its constants are not checked yet.
+    pub(super) fn parse(bytes: &[u8], origin: &str) -> Result<Self, OnnxError> {
         let origin = || origin.to_owned();
         if bytes.is_empty() {
             return Err(OnnxError::Empty { origin: origin() });
@@ -76,19 +109,24 @@ impl ModelProto {
         if size > MAX_MODEL_BYTES {
             return Err(OnnxError::TooLarge { origin: origin(), found: size });
         }
-        let model = Self::decode(bytes).map_err(|source| OnnxError::NotOnnx {
+        Self::decode(bytes).map_err(|source| OnnxError::NotOnnx {
             origin: origin(),
             found: bytes.len(),
             source,
-        })?;
+        })
+    }
+
+    /// Checks that a decoded model is whole.
+    pub(super) fn check(&self, origin: &str) -> Result<(), OnnxError> {
+        let origin = || origin.to_owned();
         let Some(graph) =
-            model.graph.as_ref().filter(|graph| !graph.node.is_empty() && !graph.output.is_empty())
+            self.graph.as_ref().filter(|graph| !graph.node.is_empty() && !graph.output.is_empty())
         else {
             return Err(OnnxError::NoGraph { origin: origin() });
         };
         for (field, found) in [
-            ("training_info", model.training_info.len()),
-            ("functions", model.functions.len()),
+            ("training_info", self.training_info.len()),
+            ("functions", self.functions.len()),
             ("graph.sparse_initializer", graph.sparse_initializer.len()),
         ] {
             if found > 0 {
@@ -98,12 +136,7 @@ impl ModelProto {
         for constant in &graph.initializer {
             constant.check().map_err(|source| OnnxError::Constant { origin: origin(), source })?;
         }
-        Ok(model)
-    }
-
-    /// The bytes of the model; the same model gives the same bytes.
-    pub fn to_bytes(&self) -> Vec<u8> {
-        self.encode_to_vec()
+        Ok(())
     }
 
     /// The metadata string stored under `key`.

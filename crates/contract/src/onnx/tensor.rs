@@ -1,6 +1,7 @@
 //! The values of constant tensors.
 
 use super::{TensorProto, data_type};
+use half::f16;
 
 /// Why the values of a constant cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -36,7 +37,7 @@ pub enum TensorError {
         unit: &'static str,
     },
     /// The values are in another file.
-    #[error("constant `{name}`: its values are in another file (external data is not supported)")]
+    #[error("constant `{name}`: its values are in another file, expected them in the model")]
     External {
         /// The constant.
         name: String,
@@ -51,6 +52,18 @@ impl TensorProto {
             dims: dims.to_vec(),
             data_type: data_type::FLOAT,
             raw_data: values.iter().flat_map(|value| value.to_le_bytes()).collect(),
+            ..Self::default()
+        }
+    }
+
+    /// An f16 constant of `values` rounded to the nearest half, ties to even; what is beyond 65504
+    /// becomes infinite. The product of `dims` is the number of `values`.
+    pub fn from_f16(name: &str, dims: &[i64], values: &[f32]) -> Self {
+        Self {
+            name: name.into(),
+            dims: dims.to_vec(),
+            data_type: data_type::FLOAT16,
+            raw_data: values.iter().flat_map(|&value| f16::from_f32(value).to_le_bytes()).collect(),
             ..Self::default()
         }
     }
@@ -90,20 +103,33 @@ impl TensorProto {
             .ok_or_else(|| TensorError::Dims { name: self.name.clone(), dims: self.dims.clone() })
     }
 
-    /// The values of an f32 constant, row-major.
+    /// The values of an f32 or f16 constant, widened to f32, row-major.
     ///
     /// # Errors
     /// [`TensorError`] when the type is another or the values do not fit the dims.
     pub fn to_f32(&self) -> Result<Vec<f32>, TensorError> {
-        if self.data_type != data_type::FLOAT {
-            return Err(self.type_error("1 (f32)"));
+        match self.data_type {
+            data_type::FLOAT if self.raw_data.is_empty() => {
+                self.counted(self.float_data.len())?;
+                Ok(self.float_data.clone())
+            }
+            data_type::FLOAT => Ok(self.raw_bytes::<4>()?.map(f32::from_le_bytes).collect()),
+            data_type::FLOAT16 if self.raw_data.is_empty() => {
+                self.counted(self.int32_data.len())?;
+                // One half to an integer, in its lower bits.
+                #[allow(
+                    clippy::cast_possible_truncation,
+                    clippy::cast_sign_loss,
+                    reason = "the format stores 16 bits in 32"
+                )]
+                let halves = self.int32_data.iter().map(|&bits| f16::from_bits(bits as u16));
+                Ok(halves.map(f32::from).collect())
+            }
+            data_type::FLOAT16 => {
+                Ok(self.raw_bytes::<2>()?.map(f16::from_le_bytes).map(f32::from).collect())
+            }
+            _ => Err(self.type_error("1 (f32) or 10 (f16)")),
         }
-        if self.raw_data.is_empty() {
-            self.counted(self.float_data.len())?;
-            return Ok(self.float_data.clone());
-        }
-        let bytes = self.raw_bytes::<4>()?;
-        Ok(bytes.map(f32::from_le_bytes).collect())
     }
 
     /// The values of an i32 or i64 constant, widened to i64, row-major.
@@ -137,20 +163,41 @@ impl TensorProto {
         if self.data_location != 0 || !self.external_data.is_empty() {
             return Err(TensorError::External { name: self.name.clone() });
         }
-        let expected = self.element_count()?;
-        let (size, typed) = match self.data_type {
-            data_type::FLOAT => (4, self.float_data.len()),
-            data_type::INT32 => (4, self.int32_data.len()),
-            data_type::INT64 => (8, self.int64_data.len()),
-            data_type::DOUBLE => (8, self.double_data.len()),
-            data_type::FLOAT16 => (2, self.int32_data.len()),
-            data_type::UINT8 | data_type::INT8 | data_type::BOOL => (1, self.int32_data.len()),
-            _ => return Ok(()),
+        let typed = match self.data_type {
+            data_type::FLOAT => self.float_data.len(),
+            data_type::INT64 => self.int64_data.len(),
+            data_type::DOUBLE => self.double_data.len(),
+            data_type::INT32
+            | data_type::FLOAT16
+            | data_type::UINT8
+            | data_type::INT8
+            | data_type::BOOL => self.int32_data.len(),
+            _ => {
+                self.element_count()?;
+                return Ok(());
+            }
         };
         if self.raw_data.is_empty() {
             return self.counted(typed);
         }
-        self.sized(expected.checked_mul(size))
+        self.sized(usize::try_from(self.byte_count()?).ok())
+    }
+
+    /// Bytes that the values take as raw data, by the dims and the type.
+    ///
+    /// # Errors
+    /// [`TensorError`] when the dims are impossible or the size of the type is not known here.
+    pub fn byte_count(&self) -> Result<u64, TensorError> {
+        let size = match self.data_type {
+            data_type::DOUBLE | data_type::INT64 => 8,
+            data_type::FLOAT | data_type::INT32 => 4,
+            data_type::FLOAT16 => 2,
+            data_type::UINT8 | data_type::INT8 | data_type::BOOL => 1,
+            _ => return Err(self.type_error("a float, an integer or truth values")),
+        };
+        (self.element_count()? as u64)
+            .checked_mul(size)
+            .ok_or_else(|| TensorError::Dims { name: self.name.clone(), dims: self.dims.clone() })
     }
 
     fn raw_bytes<const SIZE: usize>(

@@ -1,6 +1,9 @@
 //! Every parameter that a preset needs, by its published name: computed from the preset alone.
 
-use super::{DepthNet, EncoderBlock, Head, IMAGE_CHANNELS, Preset};
+mod list;
+
+use super::{DepthNet, EncoderBlock, Head, IMAGE_CHANNELS, Preset, UpBlock};
+use list::{Bias, List};
 
 /// One tensor of a network's weights.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,12 +69,13 @@ impl Preset {
         }
         self.list_unet(&mut list);
         self.list_head(&mut list);
-        list.0
+        list.finish()
     }
 
     /// Parameters that published checkpoints of this shape also hold and that no forward pass
     /// reads: the batch norm after the encoder's head convolution, the pooled shortcuts of
-    /// bottlenecks that do not halve, and `resize_output_*` of scales that no voxel gathers from.
+    /// bottlenecks that do not halve, and up-blocks and `resize_output_*` of scales that no voxel
+    /// gathers from.
     ///
     /// An import may drop these, the counters `*.num_batches_tracked` and the buffers
     /// `flosp_depth.voxel_*`; any other name that [`Preset::parameters`] lacks is an error.
@@ -79,23 +83,24 @@ impl Preset {
         let mut list = List::default();
         list.norm(&format!("{ENCODER}.bn2"), self.encoder.head);
         for block in self.up_blocks().iter().filter(|block| !block.resized) {
-            let name = format!("{DECODER}.resize_output_1_{}", block.scale);
-            list.conv(&name, self.unet.widths[0], block.output, &[1, 1], Bias::Yes, 0);
+            self.list_resize(block, 0, &mut list);
+        }
+        for block in self.unused_up_blocks() {
+            self.list_up_block(&block, 0, &mut list);
+            self.list_resize(&block, 0, &mut list);
         }
         for (name, width) in self.plain_bottlenecks() {
             for shortcut in ["downsample2", "downsample3", "downsample4"] {
                 list.pooled_shortcut(&format!("{name}.{shortcut}"), width / 4, width / 4, 0);
             }
         }
-        list.0
+        list.finish()
     }
 
     /// Names and widths of the bottlenecks that keep their grid.
     fn plain_bottlenecks(&self) -> Vec<(String, usize)> {
         let mut names = Vec::new();
-        for (level, width) in
-            [("process_l1", self.unet.widths[0]), ("process_l2", self.unet.widths[1])]
-        {
+        for (level, width) in self.unet.names().process.into_iter().zip(self.unet.widths) {
             for index in 0..self.unet.dilations.len() {
                 names.push((format!("{UNET}.{level}.0.main.{index}"), width));
             }
@@ -193,17 +198,25 @@ impl Preset {
         list.conv(&conv2, decoder.bottleneck, self.encoder.head, &[1, 1], Bias::Yes, padded);
         for block in self.up_blocks() {
             let pixels = self.pixels(block.scale);
-            let name = format!("{DECODER}.{}._net", block.name);
-            let input = block.input + block.skip;
-            list.conv(&format!("{name}.0"), block.output, input, &[3, 3], Bias::Yes, pixels);
-            list.norm(&format!("{name}.1"), block.output);
-            list.conv(&format!("{name}.3"), block.output, block.output, &[3, 3], Bias::Yes, pixels);
-            list.norm(&format!("{name}.4"), block.output);
+            self.list_up_block(&block, pixels, list);
             if block.resized {
-                let resize = format!("{DECODER}.resize_output_1_{}", block.scale);
-                list.conv(&resize, self.unet.widths[0], block.output, &[1, 1], Bias::Yes, pixels);
+                self.list_resize(&block, pixels, list);
             }
         }
+    }
+
+    fn list_up_block(&self, block: &UpBlock, pixels: u64, list: &mut List) {
+        let name = format!("{DECODER}.{}._net", block.name);
+        let input = block.input + block.skip;
+        list.conv(&format!("{name}.0"), block.output, input, &[3, 3], Bias::Yes, pixels);
+        list.norm(&format!("{name}.1"), block.output);
+        list.conv(&format!("{name}.3"), block.output, block.output, &[3, 3], Bias::Yes, pixels);
+        list.norm(&format!("{name}.4"), block.output);
+    }
+
+    fn list_resize(&self, block: &UpBlock, pixels: u64, list: &mut List) {
+        let name = format!("{DECODER}.resize_output_1_{}", block.scale);
+        list.conv(&name, self.unet.widths[0], block.output, &[1, 1], Bias::Yes, pixels);
     }
 
     fn list_depth_net(&self, depth: &DepthNet, list: &mut List) {
@@ -231,8 +244,9 @@ impl Preset {
     fn list_unet(&self, list: &mut List) {
         let unet = &self.unet;
         let [w1, w2, w3] = unet.widths;
+        let names = unet.names();
         for (level, (narrow, wide)) in [(1, (w1, w2)), (2, (w2, w3))] {
-            let name = format!("{UNET}.process_l{level}");
+            let name = format!("{UNET}.{}", names.process[level - 1]);
             let (voxels, halved) = (self.voxels(level - 1), self.voxels(level));
             for index in 0..unet.dilations.len() {
                 list.bottleneck(&format!("{name}.0.main.{index}"), narrow, narrow, voxels, voxels);
@@ -264,37 +278,48 @@ impl Preset {
             list.bottleneck(&format!("{resize}.1.main.0"), w3, w3, voxels, voxels);
         }
         let kernel = unet.upsample_kernel;
-        list.upsample(&format!("{UNET}.up_13_l2"), w3, w2, kernel, 2, self.voxels(2));
-        list.upsample(&format!("{UNET}.up_12_l1"), w2, w1, kernel, 2, self.voxels(1));
+        for (name, (wide, narrow), level) in
+            [(names.up[0], (w3, w2), 2), (names.up[1], (w2, w1), 1)]
+        {
+            list.upsample(&format!("{UNET}.{name}"), wide, narrow, kernel, 2, self.voxels(level));
+        }
         if let Head::Slim { dilations } = &self.head {
             for index in 0..dilations.len() {
                 let voxels = self.voxels(0);
                 list.bottleneck(&format!("{UNET}.refine.main.{index}"), w1, w1, voxels, voxels);
             }
         }
-        let stride = self.project_scale as usize;
-        let name = format!("{UNET}.up_l1_lfull");
-        list.upsample(&name, w1, unet.full_width, kernel, stride, self.voxels(0));
+        if let (Some(name), Some(width)) = (names.up_full, unet.full_width) {
+            let stride = self.project_scale as usize;
+            list.upsample(&format!("{UNET}.{name}"), w1, width, kernel, stride, self.voxels(0));
+        }
     }
 
     fn list_head(&self, list: &mut List) {
         let voxels = self.grid_dims().iter().product::<usize>() as u64;
-        let width = self.unet.full_width;
+        let width = self.head_width();
         let classes = self.dataset.class_count();
-        let name = |part: &str| format!("{HEAD}.{part}");
+        let head = format!("{UNET}.{}", self.unet.names().head);
+        let class_conv = format!("{head}.conv_classes");
         match &self.head {
-            Head::Aspp { dilations, cascade } => {
-                list.conv(&name("conv0"), width, width, &[3; 3], Bias::Yes, voxels);
-                list.aspp(HEAD, width, dilations.len(), voxels);
+            Head::Aspp { dilations, cascade, occluded } => {
+                let branches = dilations.len();
+                list.head_features(&head, width, branches, voxels);
                 let mut input = width;
                 if *cascade {
-                    list.conv(&name("occ_classes"), 2, width, &[3; 3], Bias::Yes, voxels);
+                    let name = format!("{head}.occ_classes");
+                    list.conv(&name, 2, width, &[3; 3], Bias::Yes, voxels);
                     input += 2;
                 }
-                list.conv(&name("conv_classes"), classes, input, &[3; 3], Bias::Yes, voxels);
+                list.conv(&class_conv, classes, input, &[3; 3], Bias::Yes, voxels);
+                if *occluded {
+                    list.head_features(OCCLUDED_HEAD, width, branches, voxels);
+                    let name = format!("{OCCLUDED_HEAD}.occ_classes");
+                    list.conv(&name, 2, width, &[3; 3], Bias::Yes, voxels);
+                }
             }
             Head::Slim { .. } => {
-                list.conv(&name("conv_classes"), classes, width, &[1; 3], Bias::Yes, voxels);
+                list.conv(&class_conv, classes, width, &[1; 3], Bias::Yes, voxels);
             }
         }
     }
@@ -316,115 +341,12 @@ impl Preset {
     }
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Bias {
-    Yes,
-    No,
-}
-
-#[derive(Default)]
-struct List(Vec<Parameter>);
-
-impl List {
-    fn push(&mut self, name: String, shape: Vec<usize>, kind: ParameterKind, positions: u64) {
-        self.0.push(Parameter { name, shape, kind, positions });
-    }
-
-    /// A convolution, or with an empty kernel a linear layer.
-    fn conv(
-        &mut self,
-        name: &str,
-        out: usize,
-        input: usize,
-        kernel: &[usize],
-        bias: Bias,
-        positions: u64,
-    ) {
-        let mut shape = vec![out, input];
-        shape.extend_from_slice(kernel);
-        self.push(format!("{name}.weight"), shape, ParameterKind::Weight, positions);
-        if bias == Bias::Yes {
-            self.push(format!("{name}.bias"), vec![out], ParameterKind::Bias, 0);
-        }
-    }
-
-    fn norm(&mut self, name: &str, width: usize) {
-        for (part, kind) in [
-            ("weight", ParameterKind::NormWeight),
-            ("bias", ParameterKind::NormBias),
-            ("running_mean", ParameterKind::NormMean),
-            ("running_var", ParameterKind::NormVariance),
-        ] {
-            self.push(format!("{name}.{part}"), vec![width], kind, 0);
-        }
-    }
-
-    /// The five convolutions of a bottleneck and their norms; its hidden width is a quarter of its
-    /// input.
-    fn bottleneck(&mut self, name: &str, input: usize, out: usize, voxels: u64, out_voxels: u64) {
-        let hidden = input / 4;
-        // A halving bottleneck halves z, then y, then x.
-        let ratio = voxels / out_voxels;
-        let (after_z, after_y) =
-            if ratio == 1 { (voxels, voxels) } else { (voxels / 2, voxels / 4) };
-        let layers = [
-            (hidden, input, [1, 1, 1], voxels),
-            (hidden, hidden, [1, 1, 3], after_z),
-            (hidden, hidden, [1, 3, 1], after_y),
-            (hidden, hidden, [3, 1, 1], out_voxels),
-            (out, hidden, [1, 1, 1], out_voxels),
-        ];
-        for (number, (out, input, kernel, positions)) in (1..).zip(layers) {
-            self.conv(&format!("{name}.conv{number}"), out, input, &kernel, Bias::No, positions);
-            self.norm(&format!("{name}.bn{number}"), out);
-        }
-    }
-
-    /// Average pooling (no parameters), a 1x1x1 convolution and a norm.
-    fn pooled_shortcut(&mut self, name: &str, out: usize, input: usize, voxels: u64) {
-        self.conv(&format!("{name}.1"), out, input, &[1; 3], Bias::No, voxels);
-        self.norm(&format!("{name}.2"), out);
-    }
-
-    /// Branches of two dilated 3x3x3 convolutions with their norms.
-    fn aspp(&mut self, name: &str, width: usize, branches: usize, voxels: u64) {
-        for half in 1..=2 {
-            for branch in 0..branches {
-                self.conv(
-                    &format!("{name}.conv{half}.{branch}"),
-                    width,
-                    width,
-                    &[3; 3],
-                    Bias::No,
-                    voxels,
-                );
-                self.norm(&format!("{name}.bn{half}.{branch}"), width);
-            }
-        }
-    }
-
-    /// A transposed convolution and a norm; `voxels` of the input.
-    fn upsample(
-        &mut self,
-        name: &str,
-        input: usize,
-        out: usize,
-        kernel: usize,
-        stride: usize,
-        voxels: u64,
-    ) {
-        let shape = vec![input, out, kernel, kernel, kernel];
-        let kind = ParameterKind::TransposedWeight { stride };
-        self.push(format!("{name}.main.0.weight"), shape, kind, voxels);
-        self.push(format!("{name}.main.0.bias"), vec![out], ParameterKind::Bias, 0);
-        self.norm(&format!("{name}.main.1"), out);
-    }
-}
-
 /// Prefixes of the published state dict.
 pub(crate) const ENCODER: &str = "net_rgb.encoder.original_model";
 pub(crate) const DECODER: &str = "net_rgb.decoder";
 pub(crate) const DEPTH_NET: &str = "flosp_depth.depth_net.0";
 pub(crate) const UNET: &str = "net_3d_decoder";
 pub(crate) const RELATION_PRIOR: &str = "net_3d_decoder.CP_mega_voxels";
+/// Also the beginning of `ssc_head_1_4`, the head of a network without a last upsampling.
 pub(crate) const HEAD: &str = "net_3d_decoder.ssc_head";
+pub(crate) const OCCLUDED_HEAD: &str = "net_3d_decoder.occluded_head";

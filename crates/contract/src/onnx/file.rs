@@ -1,0 +1,181 @@
+//! A model on disk: one file, or one with its larger constants in files beside it.
+
+use super::{MAX_MODEL_BYTES, ModelProto, OnnxError, TensorProto, write::EXTERNAL};
+use sha2::{Digest, Sha256};
+use std::{
+    collections::BTreeMap,
+    fs::{self, File},
+    io::{self, Read, Seek, SeekFrom},
+    path::{Component, Path},
+};
+
+/// A model as it lies on disk.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ModelFile {
+    /// The model; constants that were in other files are in it.
+    pub model: ModelProto,
+    /// SHA-256 of the file, then of its external data files in order of first use, as one stream:
+    /// `cat N.onnx N.onnx.data | sha256sum`.
+    pub sha256: [u8; 32],
+    /// Size of all of them in bytes.
+    pub bytes: u64,
+}
+
+impl ModelFile {
+    /// Reads the model at `path` with its external data, whole or not at all.
+    ///
+    /// External data is read from regular files in the model's own folder and from nowhere else, and no
+    /// byte of it twice.
+    ///
+    /// # Errors
+    /// [`OnnxError`] for a file that cannot be read, is no whole model, or names external data that is
+    /// elsewhere, missing, too short, or of another length than its tensor's.
+    pub fn read(path: &Path) -> Result<Self, OnnxError> {
+        let origin = path.display().to_string();
+        let failed = |source| OnnxError::Read { path: path.into(), source };
+        let size = fs::metadata(path).map_err(failed)?.len();
+        if size > MAX_MODEL_BYTES {
+            return Err(OnnxError::TooLarge { origin, found: size });
+        }
+        let bytes = fs::read(path).map_err(failed)?;
+        let mut model = ModelProto::parse(&bytes, &origin)?;
+        let mut hash = Sha256::new_with_prefix(&bytes);
+        let mut total = bytes.len() as u64;
+        drop(bytes);
+
+        let mut files = ExternalFiles { folder: path, origin: &origin, open: BTreeMap::new() };
+        for constant in model.graph.iter_mut().flat_map(|graph| &mut graph.initializer) {
+            if constant.data_location == EXTERNAL {
+                files.load(constant, &mut hash, &mut total)?;
+            }
+        }
+        model.check(&origin)?;
+        Ok(Self { model, sha256: hash.finalize().into(), bytes: total })
+    }
+}
+
+/// The data files of one model.
+struct ExternalFiles<'a> {
+    /// The model; data lies beside it.
+    folder: &'a Path,
+    origin: &'a str,
+    /// By location.
+    open: BTreeMap<String, ExternalFile>,
+}
+
+struct ExternalFile {
+    file: File,
+    size: u64,
+    /// Bytes that no constant has read yet, by number: constants that overlap would let a small file
+    /// become a large model.
+    unread: u64,
+}
+
+impl ExternalFiles<'_> {
+    /// Replaces the reference of `constant` by its values.
+    fn load(
+        &mut self,
+        constant: &mut TensorProto,
+        hash: &mut Sha256,
+        total: &mut u64,
+    ) -> Result<(), OnnxError> {
+        let refused =
+            |field: &'static str, found: String, expected: &str| OnnxError::ExternalData {
+                origin: self.origin.into(),
+                tensor: constant.name.clone(),
+                field,
+                found,
+                expected: expected.into(),
+            };
+        let entry = |key: &str| {
+            let entry = constant.external_data.iter().find(|entry| entry.key == key);
+            entry.map(|entry| entry.value.as_str())
+        };
+        let number = |field: &'static str| {
+            let parsed = entry(field).map(|text| {
+                text.parse::<u64>().map_err(|_| refused(field, format!("{text:?}"), "a number"))
+            });
+            parsed.transpose()
+        };
+        let expected = constant
+            .byte_count()
+            .map_err(|source| OnnxError::Constant { origin: self.origin.into(), source })?;
+        let location = entry("location").unwrap_or_default().to_owned();
+        let offset = number("offset")?.unwrap_or(0);
+        let length = number("length")?.unwrap_or(expected);
+        if length != expected {
+            let expected = format!("{expected} bytes by its dims and type");
+            return Err(refused("length", length.to_string(), &expected));
+        }
+        if !constant.raw_data.is_empty() {
+            let found = format!("{} bytes in the model too", constant.raw_data.len());
+            return Err(refused("location", found, "values in one place"));
+        }
+        if !is_plain_file_name(&location) {
+            let found = format!("{location:?}");
+            return Err(refused("location", found, "the name of a file beside the model"));
+        }
+        if !self.open.contains_key(&location) {
+            let path = self.folder.with_file_name(&location);
+            let read = |source| OnnxError::Read { path: path.clone(), source };
+            let kind = fs::symlink_metadata(&path).map_err(read)?;
+            if !kind.is_file() {
+                let found = format!("{location:?}, which is no regular file");
+                return Err(refused("location", found, "a regular file beside the model"));
+            }
+            let mut file = File::open(&path).map_err(read)?;
+            let size = digest(&mut file, hash).map_err(read)?;
+            *total += size;
+            self.open.insert(location.clone(), ExternalFile { file, size, unread: size });
+        }
+        let source = self.open.get_mut(&location).expect("it was opened above");
+        let inside = offset.checked_add(length).is_some_and(|end| end <= source.size);
+        let Some(unread) = source.unread.checked_sub(length).filter(|_| inside) else {
+            let found = format!("{offset} with {length} bytes");
+            let expected =
+                format!("bytes of {location:?} ({}) that no other constant has", source.size);
+            return Err(refused("offset", found, &expected));
+        };
+        source.unread = unread;
+        let values = source.read(offset, length).map_err(|source| OnnxError::Read {
+            path: self.folder.with_file_name(&location),
+            source,
+        })?;
+        constant.raw_data = values;
+        constant.external_data.clear();
+        constant.data_location = 0;
+        Ok(())
+    }
+}
+
+impl ExternalFile {
+    fn read(&mut self, offset: u64, length: u64) -> io::Result<Vec<u8>> {
+        let length = usize::try_from(length).map_err(|_| io::ErrorKind::OutOfMemory)?;
+        self.file.seek(SeekFrom::Start(offset))?;
+        let mut values = vec![0; length];
+        self.file.read_exact(&mut values)?;
+        Ok(values)
+    }
+}
+
+/// Hashes a file to its end; its size in bytes.
+fn digest(file: &mut File, hash: &mut Sha256) -> io::Result<u64> {
+    let mut buffer = vec![0; 1 << 20];
+    let mut size = 0;
+    loop {
+        match file.read(&mut buffer)? {
+            0 => return Ok(size),
+            read => {
+                hash.update(&buffer[..read]);
+                size += read as u64;
+            }
+        }
+    }
+}
+
+/// No folder, no parent, no root: nothing that leads out of the model's folder.
+fn is_plain_file_name(location: &str) -> bool {
+    let mut parts = Path::new(location).components();
+    matches!((parts.next(), parts.next()), (Some(Component::Normal(name)), None) if name == location)
+        && !location.contains(['/', '\\', '\0'])
+}
