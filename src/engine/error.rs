@@ -2,7 +2,7 @@
 
 use crate::grid::GridError;
 use occdepth_contract::{ContractError, onnx::OnnxError};
-use occdepth_cpu::lower::LowerError;
+use occdepth_cpu::CpuError;
 use std::path::PathBuf;
 
 /// Why a network does not run. Messages name the file or the input, what was found and what was
@@ -35,28 +35,9 @@ pub enum EngineError {
         /// What would be accepted.
         expected: String,
     },
-    /// A number of threads that cannot run anything.
-    #[error("threads: found {found}, expected 1 to {}", super::cpu::MAX_THREADS)]
-    Threads {
-        /// As configured.
-        found: usize,
-    },
-    /// A 5-D operator cannot be written in two dimensions.
-    #[error("{origin}: the network cannot be prepared for the CPU")]
-    Lower {
-        /// The file.
-        origin: String,
-        /// The node and why.
-        source: LowerError,
-    },
-    /// The runtime refuses the graph.
-    #[error("{origin}: the network cannot be loaded")]
-    Load {
-        /// The file.
-        origin: String,
-        /// The node and why.
-        source: rten::LoadError,
-    },
+    /// The network cannot be prepared for the CPU, or it failed there.
+    #[error(transparent)]
+    Cpu(#[from] CpuError),
     /// A geometry input does not have the length that the contract says.
     #[error(
         "geometry input `{input}`: found {found}, expected {expected} by the network's contract"
@@ -102,9 +83,6 @@ pub enum EngineError {
         /// What the contract says.
         expected: String,
     },
-    /// The runtime failed.
-    #[error("the network failed")]
-    Run(#[from] rten::RunError),
     /// The logits cannot be labelled, or not into the given memory.
     #[error(transparent)]
     Label(#[from] GridError),

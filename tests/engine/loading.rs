@@ -3,7 +3,8 @@
 use crate::network;
 use occdepth::engine::{CpuEngine, EngineError};
 use occdepth_contract::onnx::{ModelProto, OnnxError, ValueInfoProto, data_type};
-use occdepth_contract::{Contract, ContractError, Precision};
+use occdepth_contract::{Contract, ContractError};
+use occdepth_cpu::CpuError;
 use proptest::prelude::*;
 use std::path::Path;
 
@@ -65,12 +66,6 @@ fn a_graph_that_declares_other_shapes_than_its_contract_is_refused_by_tensor() {
 }
 
 #[test]
-fn half_precision_is_refused() {
-    let contract = Contract { precision: Precision::Fp16, ..network::contract() };
-    assert_eq!(field(&refused(&network::model(&contract))), "precision");
-}
-
-#[test]
 fn a_network_that_needs_a_depth_camera_says_so() {
     let mut model = network::model(&network::contract());
     let depth = ValueInfoProto::tensor("depth_m", data_type::FLOAT, &[1, 1, 4, 8]);
@@ -85,7 +80,7 @@ fn an_operator_that_the_runtime_does_not_have_is_refused_by_name() {
     let mut model = network::model(&network::contract());
     model.graph.as_mut().unwrap().node.last_mut().unwrap().op_type = "NoSuchOperator".into();
     let error = refused(&model);
-    assert!(matches!(error, EngineError::Load { .. }), "{error}");
+    assert!(matches!(error, EngineError::Cpu(CpuError::Load { .. })), "{error}");
     let cause = std::error::Error::source(&error).unwrap().to_string();
     assert!(cause.contains("NoSuchOperator"), "{cause}");
 }
@@ -95,7 +90,7 @@ fn a_convolution_without_stored_weights_is_refused_by_node() {
     let mut model = network::model(&network::contract());
     model.graph.as_mut().unwrap().initializer.retain(|constant| constant.name != "weights");
     let error = refused(&model);
-    assert!(matches!(error, EngineError::Lower { .. }), "{error}");
+    assert!(matches!(error, EngineError::Cpu(CpuError::Lower { .. })), "{error}");
     let cause = std::error::Error::source(&error).unwrap().to_string();
     assert!(cause.contains("convolved"), "{cause}");
 }
@@ -105,7 +100,10 @@ fn the_number_of_threads_has_bounds() {
     let bytes = network::model(&network::contract()).to_bytes();
     for threads in [0, 1_000_000] {
         let error = CpuEngine::from_bytes(&bytes, "file", Some(threads)).unwrap_err();
-        assert!(matches!(error, EngineError::Threads { found } if found == threads), "{error}");
+        assert!(
+            matches!(error, EngineError::Cpu(CpuError::Threads { found }) if found == threads),
+            "{error}"
+        );
     }
     let engine = CpuEngine::from_bytes(&bytes, "file", Some(3)).unwrap();
     assert!(occdepth::engine::Engine::description(&engine).name.contains("3 threads"));

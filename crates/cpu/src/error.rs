@@ -1,0 +1,64 @@
+//! Why a network does not run.
+
+use crate::lower::LowerError;
+use crate::network::MAX_THREADS;
+use occdepth_contract::onnx::TensorError;
+
+/// Why a network does not run. Messages name the file or the tensor, what was found and what was
+/// expected.
+#[derive(Debug, thiserror::Error)]
+pub enum CpuError {
+    /// A number of threads that cannot run anything.
+    #[error("threads: found {found}, expected 1 to {MAX_THREADS}")]
+    Threads {
+        /// As configured.
+        found: usize,
+    },
+    /// A half-precision constant cannot be read.
+    #[error("{origin}: the network cannot be widened to single precision")]
+    Widen {
+        /// The file.
+        origin: String,
+        /// The constant and why.
+        source: TensorError,
+    },
+    /// A 5-D operator cannot be written in two dimensions.
+    #[error("{origin}: the network cannot be prepared for the CPU")]
+    Lower {
+        /// The file.
+        origin: String,
+        /// The node and why.
+        source: LowerError,
+    },
+    /// The ONNX crate refuses the graph.
+    #[error("{origin}: the network cannot be loaded")]
+    Load {
+        /// The file.
+        origin: String,
+        /// The node and why.
+        source: rten::LoadError,
+    },
+    /// The graph has no such input, or it is not what the graph declares.
+    #[error("input `{name}`: found {found}, expected {expected}")]
+    Input {
+        /// The input.
+        name: String,
+        /// What was given.
+        found: String,
+        /// What the graph declares.
+        expected: String,
+    },
+    /// The graph has no such output, or it is of a type that no exported network has.
+    #[error("output `{name}`: found {found}, expected {expected}")]
+    Output {
+        /// The output.
+        name: String,
+        /// What there is.
+        found: String,
+        /// What would be accepted.
+        expected: String,
+    },
+    /// An operator failed.
+    #[error("the network failed")]
+    Run(#[from] rten::RunError),
+}

@@ -1,0 +1,233 @@
+//! A loaded network.
+
+use crate::{CpuError, Input, Output, lower, widen};
+use occdepth_contract::onnx::{ModelProto, ValueInfoProto, data_type};
+use rten::{Model, ModelOptions, NodeId, RunOptions, ThreadPool, Value, ValueOrView};
+use std::sync::Arc;
+
+/// A network on the CPU.
+///
+/// Each network has its own threads, which sleep between runs.
+pub struct Network {
+    description: String,
+    model: Model,
+    options: RunOptions,
+    inputs: Vec<Declared>,
+    outputs: Vec<Declared>,
+    /// Bound inputs, and values that follow from them alone.
+    bound: Vec<(NodeId, Value)>,
+    /// Positions in `inputs`.
+    bound_inputs: Vec<usize>,
+}
+
+/// An input or output of the graph.
+struct Declared {
+    name: String,
+    node: NodeId,
+    /// `None`: the graph leaves it open.
+    tensor: Option<(i32, Vec<usize>)>,
+}
+
+impl Network {
+    /// Prepares a network for running. `origin` names it in messages; `threads` is how many it runs
+    /// on, `None`: one for each core that this process may use.
+    ///
+    /// Half-precision networks are widened: their weights keep the values they were rounded to, every
+    /// operation is done in f32, and inputs and outputs declared as f16 are f32 as well.
+    ///
+    /// # Errors
+    /// Operators that the CPU does not have, constants that do not fit their operators, or a number of
+    /// threads outside 1 to [`MAX_THREADS`].
+    pub fn load(model: ModelProto, origin: &str, threads: Option<usize>) -> Result<Self, CpuError> {
+        let threads = match threads {
+            Some(threads) if (1..=MAX_THREADS).contains(&threads) => threads,
+            Some(found) => return Err(CpuError::Threads { found }),
+            None => std::thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS),
+        };
+        let mut model = model;
+        let mut graph = model.graph.take().unwrap_or_default();
+        let widened = widen::widen(&mut graph)
+            .map_err(|source| CpuError::Widen { origin: origin.into(), source })?;
+        let graph = lower::lower(graph)
+            .map_err(|source| CpuError::Lower { origin: origin.into(), source })?;
+        let (inputs, outputs) = (graph.input.clone(), graph.output.clone());
+        let model = ModelProto { graph: Some(graph), ..model };
+        let model = ModelOptions::with_all_ops()
+            .load(model.to_bytes())
+            .map_err(|source| CpuError::Load { origin: origin.into(), source })?;
+        let declared = |values: &[ValueInfoProto]| -> Result<Vec<Declared>, CpuError> {
+            values.iter().map(|value| Declared::find(&model, value)).collect()
+        };
+        let pool = Arc::new(ThreadPool::with_num_threads(threads));
+        Ok(Self {
+            description: format!(
+                "rten {RTEN_VERSION}, {threads} thread{}{}",
+                if threads == 1 { "" } else { "s" },
+                if widened { ", fp16 weights in fp32 arithmetic" } else { "" },
+            ),
+            inputs: declared(&inputs)?,
+            outputs: declared(&outputs)?,
+            model,
+            options: RunOptions::default().with_thread_pool(Some(pool)),
+            bound: Vec::new(),
+            bound_inputs: Vec::new(),
+        })
+    }
+
+    /// For people: "rten 0.27, 2 threads".
+    pub fn description(&self) -> &str {
+        &self.description
+    }
+
+    /// Takes the inputs that stay the same from run to run, instead of those bound before, and computes
+    /// whatever follows from them alone.
+    ///
+    /// # Errors
+    /// Inputs that the graph does not declare so, and failures of an operator. The network then keeps
+    /// what was bound before.
+    pub fn bind(&mut self, inputs: &[Input<'_>]) -> Result<(), CpuError> {
+        let mut positions = Vec::with_capacity(inputs.len());
+        let mut values = Vec::with_capacity(inputs.len());
+        for input in inputs {
+            let position = self.position(input, &positions)?;
+            positions.push(position);
+            values.push((self.inputs[position].node, input.to_value()));
+        }
+        let outputs: Vec<NodeId> = self.outputs.iter().map(|output| output.node).collect();
+        // Everything that no other input can change, computed once instead of in every run.
+        let known = values.iter().map(|(id, value)| (*id, value.as_view().into())).collect();
+        let mut follows = self.model.partial_run(known, &outputs, Some(self.options.clone()))?;
+        // A value that several operators read is returned once for each of them.
+        follows.sort_by_key(|(id, _)| *id);
+        follows.dedup_by_key(|(id, _)| *id);
+        // What the rest of the graph still reads: among it inputs, unchanged.
+        values.retain(|(id, _)| follows.iter().all(|(known, _)| known != id));
+        values.extend(follows);
+        (self.bound, self.bound_inputs) = (values, positions);
+        Ok(())
+    }
+
+    /// Runs the network on all inputs that are not bound, and returns `outputs` in this order.
+    ///
+    /// # Errors
+    /// Inputs that the graph does not declare so, or that are missing; outputs that it does not
+    /// declare; failures of an operator. The network can be used again.
+    pub fn run(&mut self, inputs: &[Input<'_>], outputs: &[&str]) -> Result<Vec<Output>, CpuError> {
+        let mut given = self.bound_inputs.clone();
+        let mut values: Vec<(NodeId, ValueOrView<'_>)> =
+            Vec::with_capacity(inputs.len() + self.bound.len());
+        for input in inputs {
+            let position = self.position(input, &given)?;
+            given.push(position);
+            values.push((self.inputs[position].node, input.view().into()));
+        }
+        if let Some(missing) = (0..self.inputs.len()).find(|position| !given.contains(position)) {
+            let missing = &self.inputs[missing];
+            return Err(CpuError::Input {
+                name: missing.name.clone(),
+                found: "nothing".into(),
+                expected: missing.to_string(),
+            });
+        }
+        values.extend(self.bound.iter().map(|(id, value)| (*id, value.as_view().into())));
+        let nodes: Vec<NodeId> =
+            outputs.iter().map(|name| self.output(name)).collect::<Result<_, _>>()?;
+        let computed = self.model.run(values, &nodes, Some(self.options.clone()))?;
+        let output = |(name, value): (&&str, Value)| {
+            let found = format!("{:?}", value.dtype());
+            Output::new(name, value).ok_or_else(|| CpuError::Output {
+                name: (*name).into(),
+                found,
+                expected: "f32 or i32".into(),
+            })
+        };
+        outputs.iter().zip(computed).map(output).collect()
+    }
+
+    /// Which input of the graph this is, checked against its declaration and those already `given`.
+    fn position(&self, input: &Input<'_>, given: &[usize]) -> Result<usize, CpuError> {
+        let refuse = |found: String, expected: String| {
+            Err(CpuError::Input { name: input.name.into(), found, expected })
+        };
+        let Some(position) = self.inputs.iter().position(|declared| declared.name == input.name)
+        else {
+            return refuse("an unknown name".into(), names(&self.inputs));
+        };
+        if given.contains(&position) {
+            return refuse("it twice".into(), "each input once".into());
+        }
+        let declared = &self.inputs[position];
+        let described = || format!("{} {:?}", input.values.dtype(), input.shape);
+        let count = input.shape.iter().try_fold(1_usize, |count, &n| count.checked_mul(n));
+        if count != Some(input.values.len()) {
+            return refuse(
+                format!("{} values for {}", input.values.len(), described()),
+                "as many values as the shape says".into(),
+            );
+        }
+        match &declared.tensor {
+            Some((dtype, shape))
+                if dtype_name(*dtype) != input.values.dtype() || shape != input.shape =>
+            {
+                refuse(described(), declared.to_string())
+            }
+            _ => Ok(position),
+        }
+    }
+
+    fn output(&self, name: &str) -> Result<NodeId, CpuError> {
+        let declared = self.outputs.iter().find(|output| output.name == name);
+        declared.map(|output| output.node).ok_or_else(|| CpuError::Output {
+            name: name.into(),
+            found: "an unknown name".into(),
+            expected: names(&self.outputs),
+        })
+    }
+}
+
+impl std::fmt::Debug for Network {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Network")
+            .field("description", &self.description)
+            .field("bound", &self.bound_inputs.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Declared {
+    fn find(model: &Model, value: &ValueInfoProto) -> Result<Self, CpuError> {
+        let tensor = value.static_tensor().and_then(|(dtype, dims)| {
+            let shape = dims.iter().map(|&n| usize::try_from(n).ok()).collect::<Option<_>>()?;
+            Some((dtype, shape))
+        });
+        Ok(Self { name: value.name.clone(), node: model.node_id(&value.name)?, tensor })
+    }
+}
+
+impl std::fmt::Display for Declared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.tensor {
+            Some((dtype, shape)) => write!(f, "{} {shape:?}", dtype_name(*dtype)),
+            None => f.write_str("a tensor"),
+        }
+    }
+}
+
+fn dtype_name(dtype: i32) -> &'static str {
+    match dtype {
+        data_type::FLOAT => "f32",
+        data_type::INT32 => "i32",
+        _ => "a type that no exported network has",
+    }
+}
+
+fn names(declared: &[Declared]) -> String {
+    let names: Vec<String> = declared.iter().map(|value| format!("`{}`", value.name)).collect();
+    format!("one of {}", names.join(", "))
+}
+
+/// More threads than any board has cores.
+pub const MAX_THREADS: usize = 1024;
+
+/// As in the workspace's dependencies.
+const RTEN_VERSION: &str = "0.27";
