@@ -1,16 +1,12 @@
 //! `occdepth-host export`: a preset and weights to one ONNX file.
 
-use super::Failure;
+use super::{Failure, preset};
 use clap::{Args, ValueEnum};
 use occdepth_host::{
     export::{self, Options},
-    preset::Preset,
     weights::Weights,
 };
-use std::{
-    io::Write,
-    path::{Path, PathBuf},
-};
+use std::{io::Write, path::PathBuf};
 
 /// Writes a network as an ONNX file that the runtime runs.
 ///
@@ -53,7 +49,7 @@ enum Initialisation {
 
 impl Arguments {
     pub(super) fn run(&self) -> Result<(), Failure> {
-        let preset = self.preset()?;
+        let preset = preset(&self.preset)?;
         let (weights, how) = match self.weights {
             Initialisation::Hash => {
                 let how = format!("by integer hash, seed {}", self.seed);
@@ -75,15 +71,6 @@ impl Arguments {
             options.training.note,
         );
         Ok(())
-    }
-
-    /// A file where the argument looks like one, else a built-in preset.
-    fn preset(&self) -> Result<Preset, Failure> {
-        let path = Path::new(&self.preset);
-        let is_file = path.extension().is_some_and(|extension| extension == "toml")
-            || path.components().count() > 1;
-        let preset = if is_file { Preset::read(path) } else { Preset::builtin(&self.preset) };
-        preset.map_err(Failure::configuration)
     }
 }
 

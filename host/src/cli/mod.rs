@@ -1,9 +1,11 @@
 //! The command line: one file per subcommand, and how errors become lines and exit codes.
 
 mod export;
+mod inspect;
 
 use clap::{Parser, Subcommand};
-use std::{error::Error, process::ExitCode};
+use occdepth_host::preset::Preset;
+use std::{error::Error, path::Path, process::ExitCode};
 
 /// The companion of occdepth: makes the networks that the runtime runs.
 #[derive(Debug, Parser)]
@@ -20,6 +22,7 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Export(export::Arguments),
+    Inspect(inspect::Arguments),
 }
 
 /// Why a command failed: whose fault it is decides the exit code.
@@ -45,6 +48,7 @@ impl Failure {
 pub(crate) fn run(cli: Cli) -> ExitCode {
     let result = match cli.command {
         Command::Export(arguments) => arguments.run(),
+        Command::Inspect(arguments) => arguments.run(),
     };
     let (error, code) = match result {
         Ok(()) => return ExitCode::SUCCESS,
@@ -56,6 +60,15 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
         eprintln!("occdepth-host: {}", one_line(error.as_ref()));
     }
     ExitCode::from(code)
+}
+
+/// The preset that an argument names: a file where it looks like one, else a built-in one.
+fn preset(argument: &str) -> Result<Preset, Failure> {
+    let path = Path::new(argument);
+    let is_file = path.extension().is_some_and(|extension| extension == "toml")
+        || path.components().count() > 1;
+    let preset = if is_file { Preset::read(path) } else { Preset::builtin(argument) };
+    preset.map_err(Failure::configuration)
 }
 
 /// The error and its causes, outermost first.

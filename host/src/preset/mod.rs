@@ -15,7 +15,7 @@
 //! # Ok::<(), occdepth_host::preset::PresetError>(())
 //! ```
 
-mod cost;
+pub(crate) mod cost;
 mod dataset;
 mod encoder;
 pub(crate) mod parameters;
@@ -28,7 +28,7 @@ use occdepth_geometry::{
 };
 use serde::{Deserialize, Serialize};
 
-pub use cost::Cost;
+pub use cost::{Cost, Module};
 pub use dataset::Dataset;
 pub use encoder::{Encoder, EncoderBlock, STAGE_STRIDES, Stage};
 pub use parameters::{Parameter, ParameterKind};
