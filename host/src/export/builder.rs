@@ -4,21 +4,29 @@
 //! `net_rgb.decoder.up8._net.0` is the node and the value `net_rgb.decoder.up8._net.0/Conv`. A path
 //! that runs an operator twice gets `Conv_1`. Everything is emitted in the order of the calls, so the
 //! same preset and weights give the same graph.
+//!
+//! Floats inside the network are f32 or f16. A value carries its type, an operator computes in the
+//! type of its operands, and layers store their constants in the type of their input: what is
+//! computed in f32 in an f16 network lies between [`GraphBuilder::widen`] and
+//! [`GraphBuilder::narrow`], which are nothing in an f32 network.
 
-use super::ExportError;
-use crate::weights::{WeightTensor, Weights};
+use super::{ExportError, constant};
+use crate::weights::Weights;
 use occdepth_contract::{
     TensorSpec,
     onnx::{
         AttributeProto, GraphProto, NodeProto, TensorProto, ValueInfoProto,
-        data_type::{BOOL, FLOAT, INT32, INT64},
+        data_type::{BOOL, FLOAT, FLOAT16, INT32, INT64},
     },
 };
 use std::collections::BTreeSet;
 
 /// A graph under construction.
 pub(super) struct GraphBuilder<'w> {
-    weights: &'w Weights,
+    /// None: an outline, whose parameters have shapes and no values.
+    weights: Option<&'w Weights>,
+    /// Floats inside the network: `FLOAT` or `FLOAT16`.
+    float: i32,
     nodes: Vec<NodeProto>,
     initializers: Vec<TensorProto>,
     inputs: Vec<ValueInfoProto>,
@@ -32,13 +40,15 @@ pub(super) struct Value {
     name: String,
     /// Extents, outermost first.
     pub(super) shape: Vec<usize>,
-    elem_type: i32,
+    /// Its ONNX element type.
+    pub(super) elem_type: i32,
 }
 
 impl<'w> GraphBuilder<'w> {
-    pub(super) fn new(weights: &'w Weights) -> Self {
+    pub(super) fn new(weights: Option<&'w Weights>, float: i32) -> Self {
         Self {
             weights,
+            float,
             nodes: Vec::new(),
             initializers: Vec::new(),
             inputs: Vec::new(),
@@ -87,35 +97,60 @@ impl<'w> GraphBuilder<'w> {
         }
     }
 
-    /// The weight `name`, which must have `shape`.
+    /// The values of the weight `name`, which must have `shape`; None in an outline.
     pub(super) fn weight(
         &self,
         name: &str,
         shape: &[usize],
-    ) -> Result<&'w WeightTensor, ExportError> {
-        Ok(self.weights.tensor(name, shape)?)
+    ) -> Result<Option<&'w [f32]>, ExportError> {
+        let Some(weights) = self.weights else { return Ok(None) };
+        Ok(Some(&weights.tensor(name, shape)?.values))
     }
 
-    /// A constant that belongs to a parameter and carries its name.
-    pub(super) fn parameter(&mut self, name: &str, shape: &[usize], values: &[f32]) -> Value {
-        let value = Value { name: self.unique(name), shape: shape.to_vec(), elem_type: FLOAT };
-        self.initializers.push(TensorProto::from_f32(&value.name, &dims(shape), values));
-        value
+    /// A constant that belongs to a parameter and carries its name, in the type of `like`.
+    pub(super) fn parameter(
+        &mut self,
+        name: &str,
+        shape: &[usize],
+        values: Option<&[f32]>,
+        like: &Value,
+    ) -> Result<Value, ExportError> {
+        let elem_type = like.elem_type;
+        let value = Value { name: self.unique(name), shape: shape.to_vec(), elem_type };
+        self.initializers.push(match values {
+            Some(values) => constant::floats(&value.name, &dims(shape), values, elem_type)?,
+            None => TensorProto {
+                name: value.name.clone(),
+                dims: dims(shape),
+                data_type: elem_type,
+                ..TensorProto::default()
+            },
+        });
+        Ok(value)
     }
 
-    /// A constant f32 scalar; equal ones are shared.
-    pub(super) fn scalar(&mut self, scalar: f32) -> Value {
-        let name = format!("constant/{scalar:?}");
-        self.constant(name, &[], FLOAT, |name| TensorProto::from_f32(name, &[], &[scalar]))
-    }
-
-    /// A constant of zeros; equal ones are shared.
-    pub(super) fn zeros(&mut self, shape: &[usize]) -> Value {
-        let name = format!("constant/zeros_{}", joined(shape));
-        let count = shape.iter().product();
-        self.constant(name, shape, FLOAT, |name| {
-            TensorProto::from_f32(name, &dims(shape), &vec![0.0; count])
+    /// A constant scalar in the type of `like`; equal ones are shared. It is 0 or a normal number of
+    /// that type.
+    pub(super) fn scalar(&mut self, scalar: f32, like: &Value) -> Value {
+        let name = format!("constant/{scalar:?}{}", suffix(like.elem_type));
+        self.constant(name, &[], like.elem_type, |name| {
+            floats(name, &[], &[scalar], like.elem_type)
         })
+    }
+
+    /// A constant of zeros in the type of `like`; equal ones are shared.
+    pub(super) fn zeros(&mut self, shape: &[usize], like: &Value) -> Value {
+        let name = format!("constant/zeros_{}{}", joined(shape), suffix(like.elem_type));
+        let count = shape.iter().product();
+        self.constant(name, shape, like.elem_type, |name| {
+            floats(name, &dims(shape), &vec![0.0; count], like.elem_type)
+        })
+    }
+
+    /// A constant f32 tensor under a name of its own.
+    pub(super) fn numbers(&mut self, name: &str, shape: &[usize], values: &[f32]) -> Value {
+        let name = format!("constant/{name}");
+        self.constant(name, shape, FLOAT, |name| TensorProto::from_f32(name, &dims(shape), values))
     }
 
     /// A constant i32 tensor under a name of its own.
@@ -190,17 +225,18 @@ impl<'w> GraphBuilder<'w> {
         value
     }
 
-    /// An element-wise operator of one f32 argument: `Relu`, `Sigmoid`, `Sqrt`.
+    /// An element-wise operator of one argument: `Relu`, `Sigmoid`.
     pub(super) fn unary(&mut self, op: &str, path: &str, x: &Value) -> Value {
         self.node(op, path, &[x], vec![], (x.elem_type, x.shape.clone()))
     }
 
     /// An element-wise operator of two arguments of one type, broadcast: `Add`, `Mul`, `Div`, `Max`.
     pub(super) fn binary(&mut self, op: &str, path: &str, a: &Value, b: &Value) -> Value {
+        debug_assert_eq!(a.elem_type, b.elem_type, "{path}/{op}");
         self.node(op, path, &[a, b], vec![], (a.elem_type, broadcast(&a.shape, &b.shape)))
     }
 
-    /// A comparison or a logical operator, broadcast: `Equal`, `Or`.
+    /// A comparison or a logical operator, broadcast: `Equal`, `Greater`, `Or`.
     pub(super) fn test(&mut self, op: &str, path: &str, a: &Value, b: &Value) -> Value {
         self.node(op, path, &[a, b], vec![], (BOOL, broadcast(&a.shape, &b.shape)))
     }
@@ -217,10 +253,29 @@ impl<'w> GraphBuilder<'w> {
         self.node("Where", path, &[condition, yes, no], vec![], (yes.elem_type, shape))
     }
 
-    /// Truth values as 0 and 1.
+    /// Truth values or integers as f32.
     pub(super) fn as_floats(&mut self, path: &str, x: &Value) -> Value {
-        let to = vec![AttributeProto::int("to", i64::from(FLOAT))];
-        self.node("Cast", path, &[x], to, (FLOAT, x.shape.clone()))
+        self.cast(path, x, FLOAT)
+    }
+
+    /// Floats as i32, rounded towards zero.
+    pub(super) fn as_integers(&mut self, path: &str, x: &Value) -> Value {
+        self.cast(path, x, INT32)
+    }
+
+    /// An f16 value as f32: what follows is computed in f32.
+    pub(super) fn widen(&mut self, path: &str, x: &Value) -> Value {
+        if x.elem_type == FLOAT16 { self.cast(path, x, FLOAT) } else { x.clone() }
+    }
+
+    /// An f32 value in the type of the network: the end of what [`GraphBuilder::widen`] began.
+    pub(super) fn narrow(&mut self, path: &str, x: &Value) -> Value {
+        if x.elem_type == self.float { x.clone() } else { self.cast(path, x, self.float) }
+    }
+
+    fn cast(&mut self, path: &str, x: &Value, to: i32) -> Value {
+        let attribute = vec![AttributeProto::int("to", i64::from(to))];
+        self.node("Cast", path, &[x], attribute, (to, x.shape.clone()))
     }
 
     /// The same values in another shape.
@@ -288,7 +343,7 @@ impl<'w> GraphBuilder<'w> {
             shape[axis] = 1;
         }
         let keep = vec![AttributeProto::int("keepdims", 1)];
-        self.node("ReduceSum", path, &[x, &list], keep, (FLOAT, shape))
+        self.node("ReduceSum", path, &[x, &list], keep, (x.elem_type, shape))
     }
 
     /// Euclidean norm over the last axis, which stays with extent 1.
@@ -299,27 +354,27 @@ impl<'w> GraphBuilder<'w> {
         // Before opset 18 the axes of this reduction are an attribute.
         let attributes =
             vec![AttributeProto::ints("axes", &[signed(last)]), AttributeProto::int("keepdims", 1)];
-        self.node("ReduceL2", path, &[x], attributes, (FLOAT, shape))
+        self.node("ReduceL2", path, &[x], attributes, (x.elem_type, shape))
     }
 
     /// Softmax over `axis`.
     pub(super) fn softmax(&mut self, path: &str, x: &Value, axis: usize) -> Value {
         let attributes = vec![AttributeProto::int("axis", signed(axis))];
-        self.node("Softmax", path, &[x], attributes, (FLOAT, x.shape.clone()))
+        self.node("Softmax", path, &[x], attributes, (x.elem_type, x.shape.clone()))
     }
 
     /// Matrix product of the last two axes; the axes before them are equal.
     pub(super) fn matmul(&mut self, path: &str, a: &Value, b: &Value) -> Value {
         let mut shape = a.shape.clone();
         shape[a.shape.len() - 1] = b.shape[b.shape.len() - 1];
-        self.node("MatMul", path, &[a, b], vec![], (FLOAT, shape))
+        self.node("MatMul", path, &[a, b], vec![], (a.elem_type, shape))
     }
 
     /// Mean over the spatial axes, which stay with extent 1.
     pub(super) fn global_average(&mut self, path: &str, x: &Value) -> Value {
         let mut shape = x.shape.clone();
         shape[2..].fill(1);
-        self.node("GlobalAveragePool", path, &[x], vec![], (FLOAT, shape))
+        self.node("GlobalAveragePool", path, &[x], vec![], (x.elem_type, shape))
     }
 
     /// Mean over blocks of `kernel` voxels; a partial block at the end is dropped.
@@ -332,25 +387,43 @@ impl<'w> GraphBuilder<'w> {
             AttributeProto::ints("kernel_shape", &dims(kernel)),
             AttributeProto::ints("strides", &dims(kernel)),
         ];
-        self.node("AveragePool", path, &[x], attributes, (FLOAT, shape))
+        self.node("AveragePool", path, &[x], attributes, (x.elem_type, shape))
     }
 
-    /// Bilinear interpolation to `height` x `width` with the corner pixels' centres kept in place
-    /// (`PyTorch`'s `align_corners=True`); nothing when the size is that already.
-    pub(super) fn resize(&mut self, path: &str, x: &Value, [height, width]: [usize; 2]) -> Value {
+    /// Bilinear interpolation to `height` x `width`; nothing when the size is that already.
+    pub(super) fn resize(
+        &mut self,
+        path: &str,
+        x: &Value,
+        [height, width]: [usize; 2],
+        alignment: Alignment,
+    ) -> Value {
         let shape = vec![x.shape[0], x.shape[1], height, width];
         if x.shape == shape {
             return x.clone();
         }
         let sizes = self.list(&dims(&shape));
+        let mode = match alignment {
+            Alignment::Corners => "align_corners",
+            Alignment::Areas => "half_pixel",
+        };
         let attributes = vec![
-            AttributeProto::string("coordinate_transformation_mode", "align_corners"),
+            AttributeProto::string("coordinate_transformation_mode", mode),
             AttributeProto::string("mode", "linear"),
         ];
         // Region of interest and scales are not given.
         let inputs = [x.name.as_str(), "", "", &sizes.name];
-        self.named_node("Resize", path, &inputs, attributes, (FLOAT, shape))
+        self.named_node("Resize", path, &inputs, attributes, (x.elem_type, shape))
     }
+}
+
+/// Which places of two images of different sizes are the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Alignment {
+    /// The corner pixels' centres (`PyTorch`'s `align_corners=True`).
+    Corners,
+    /// The outlines (`align_corners=False`).
+    Areas,
 }
 
 impl Value {
@@ -361,6 +434,20 @@ impl Value {
 
     fn info(&self) -> ValueInfoProto {
         ValueInfoProto::tensor(&self.name, self.elem_type, &dims(&self.shape))
+    }
+}
+
+/// Distinguishes shared constants of different types; f32 ones, the common case, have none.
+fn suffix(elem_type: i32) -> &'static str {
+    if elem_type == FLOAT16 { "_f16" } else { "" }
+}
+
+/// Constants whose values are known to be representable.
+fn floats(name: &str, dims: &[i64], values: &[f32], elem_type: i32) -> TensorProto {
+    if elem_type == FLOAT16 {
+        TensorProto::from_f16(name, dims, values)
+    } else {
+        TensorProto::from_f32(name, dims, values)
     }
 }
 

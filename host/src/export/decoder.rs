@@ -2,7 +2,7 @@
 
 use super::{
     ExportError,
-    builder::{GraphBuilder, Value},
+    builder::{Alignment, GraphBuilder, Value},
     encoder::Taps,
     layer::{Conv, activate},
 };
@@ -26,7 +26,7 @@ pub(super) fn emit(
     let mut features = Vec::new();
     for (block, skip) in preset.up_blocks().iter().zip(skips) {
         let path = format!("{DECODER}.{}", block.name);
-        let enlarged = graph.resize(&path, &x, skip.trailing::<2>());
+        let enlarged = graph.resize(&path, &x, skip.trailing::<2>(), Alignment::Corners);
         x = graph.concat(&path, &[&enlarged, skip], 1);
         for (conv, norm) in [("0", "1"), ("3", "4")] {
             let conv = format!("{path}._net.{conv}");

@@ -17,7 +17,7 @@ pub(super) struct DepthInputs {
     pub(super) pixel_size: Value,
 }
 
-/// Occupancy `[1, N, 1]` of each voxel by depth, times [`DEPTH_GAIN`], from the features at 1/8
+/// Occupancy `[1, N, 1]` in f32 of each voxel by depth, times [`DEPTH_GAIN`], from the features at 1/8
 /// `[V, c, h, w]`.
 pub(super) fn emit(
     graph: &mut GraphBuilder<'_>,
@@ -33,6 +33,7 @@ pub(super) fn emit(
         .emit(graph, features)?;
     let x = graph.unary("Relu", &reduce, &x);
     let gate = emit_camera_gate(graph, net, &inputs.pixel_size)?;
+    let gate = graph.narrow(&name("se"), &gate);
     let mut x = graph.binary("Mul", &name("se"), &x, &gate);
     for block in 0..net.blocks {
         x = emit_basic_block(graph, &name(&format!("depth_conv.{block}")), &x)?;
@@ -40,10 +41,11 @@ pub(super) fn emit(
     let bins = net.volume.bins.count as usize;
     let logits = Conv::new(name("depth_pred"), bins, &[1, 1]).biased().emit(graph, &x)?;
     let volume = graph.softmax(DEPTH_NET, &logits, 1);
-    Ok(emit_samples(graph, &volume, inputs))
+    emit_samples(graph, &volume, inputs)
 }
 
-/// A gate per view and channel `[V, width, 1, 1]` from the pixel size alone.
+/// A gate per view and channel `[V, width, 1, 1]` from the pixel size alone. In f32 like that input:
+/// it is a handful of vectors, and a runtime computes them once for a rig.
 fn emit_camera_gate(
     graph: &mut GraphBuilder<'_>,
     net: &DepthNet,
@@ -88,8 +90,13 @@ fn emit_basic_block(
 }
 
 /// Trilinear samples of the volume `[V, D, h, w]`: eight corners times their weights, summed over
-/// corners and views (the weights already carry the mean over views).
-fn emit_samples(graph: &mut GraphBuilder<'_>, volume: &Value, inputs: &DepthInputs) -> Value {
+/// corners and views (the weights already carry the mean over views). In f32 like the weights, from
+/// the gathers on.
+fn emit_samples(
+    graph: &mut GraphBuilder<'_>,
+    volume: &Value,
+    inputs: &DepthInputs,
+) -> Result<Value, ExportError> {
     let views = volume.shape[0];
     let cells: usize = volume.shape[1..].iter().product();
     let [voxels] = inputs.index.trailing::<1>();
@@ -104,6 +111,7 @@ fn emit_samples(graph: &mut GraphBuilder<'_>, volume: &Value, inputs: &DepthInpu
         graph.binary("Add", PATH, &inputs.index, &first)
     };
     let corners = graph.gather_rows(PATH, &flat, &index);
+    let corners = graph.widen(PATH, &corners);
     let corners = graph.binary("Mul", PATH, &corners, &inputs.weight);
     // The sum as a matrix product, which CPU engines run several times faster than a reduction over leading axes;
     // the gain rides along.
@@ -111,9 +119,10 @@ fn emit_samples(graph: &mut GraphBuilder<'_>, volume: &Value, inputs: &DepthInpu
     let rows = views * corner_count;
     let corners = graph.reshape(PATH, &corners, &[rows, voxels]);
     #[allow(clippy::cast_possible_truncation, reason = "100, exact in f32")]
-    let gain = graph.parameter("depth_gain", &[1, rows], &vec![DEPTH_GAIN as f32; rows]);
+    let gain = vec![DEPTH_GAIN as f32; rows];
+    let gain = graph.parameter("depth_gain", &[1, rows], Some(&gain), &corners)?;
     let depth = graph.matmul(PATH, &gain, &corners);
-    graph.reshape(PATH, &depth, &[1, voxels, 1])
+    Ok(graph.reshape(PATH, &depth, &[1, voxels, 1]))
 }
 
 const PATH: &str = "flosp_depth";

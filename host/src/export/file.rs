@@ -1,8 +1,9 @@
 //! Files that are whole or not there.
 
+use occdepth_contract::onnx::{ModelProto, sha256};
 use std::{
     fs::{self, File},
-    io::{BufWriter, Write},
+    io::{self, BufWriter, Write},
     path::{Path, PathBuf},
 };
 
@@ -13,7 +14,7 @@ pub struct WriteError {
     /// The file that was to be written.
     pub path: PathBuf,
     /// Why.
-    pub source: std::io::Error,
+    pub source: io::Error,
 }
 
 /// Writes `bytes` to `path` as [`write_atomically_with`] does.
@@ -32,35 +33,129 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), WriteError> {
 /// [`WriteError`] with the path; nothing half-written is left behind.
 pub fn write_atomically_with(
     path: &Path,
-    content: impl FnOnce(&mut BufWriter<File>) -> std::io::Result<()>,
+    content: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
 ) -> Result<(), WriteError> {
-    let failed = |source| WriteError { path: path.into(), source };
-    let Some(name) = path.file_name() else {
-        return Err(failed(std::io::Error::new(
-            std::io::ErrorKind::InvalidInput,
-            "the path does not end in a file name",
-        )));
-    };
-    // Renaming over a device or a directory would replace it, where it succeeds at all.
-    if fs::metadata(path).is_ok_and(|existing| !existing.is_file()) {
-        return Err(failed(std::io::Error::new(
-            std::io::ErrorKind::InvalidInput,
-            "the path exists and is not a regular file",
-        )));
+    let mut files = StagedFiles::default();
+    files.add(path, content)?;
+    files.commit()
+}
+
+/// Files that belong together: each is written beside the place it is for, and all take their places
+/// when every one is whole and on disk. Dropped before that, nothing has changed and nothing is left.
+#[derive(Debug, Default)]
+pub struct StagedFiles {
+    files: Vec<StagedFile>,
+}
+
+#[derive(Debug)]
+struct StagedFile {
+    partial: PathBuf,
+    path: PathBuf,
+}
+
+impl StagedFiles {
+    /// Writes what `content` writes to a file beside `path`.
+    ///
+    /// # Errors
+    /// [`WriteError`] with the path: it is taken by something that is not a regular file, or writing
+    /// failed.
+    pub fn add(
+        &mut self,
+        path: &Path,
+        content: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
+    ) -> Result<(), WriteError> {
+        let mut file = self.create(path)?;
+        content(&mut file).and_then(|()| finish(file)).map_err(failed(path))
     }
-    // The process id keeps two exports to one file apart; the later rename wins.
-    let mut partial_name = name.to_owned();
-    partial_name.push(format!(".{}.partial", std::process::id()));
-    let partial = path.with_file_name(partial_name);
-    let written = File::create(&partial).and_then(|file| {
-        let mut file = BufWriter::new(file);
-        content(&mut file)?;
-        file.into_inner().map_err(std::io::IntoInnerError::into_error)?.sync_all()?;
-        fs::rename(&partial, path)
-    });
-    written.map_err(|source| {
-        // The first error is the one to report; there may be nothing to remove.
-        let _ = fs::remove_file(&partial);
-        failed(source)
-    })
+
+    /// Writes `model` to a file beside `path`; its larger constants to another one, which takes the name
+    /// `path` with `.data` at the end, where there are more than `external_above` bytes of them. Returns the
+    /// SHA-256 that [`ModelFile`](occdepth_contract::onnx::ModelFile) will find, and the size of both in
+    /// bytes.
+    ///
+    /// # Errors
+    /// As [`StagedFiles::add`].
+    pub fn add_model(
+        &mut self,
+        path: &Path,
+        model: &ModelProto,
+        external_above: u64,
+    ) -> Result<([u8; 32], u64), WriteError> {
+        let first = self.files.len();
+        if model.constant_bytes() <= external_above {
+            self.add(path, |file| model.write_to(file))?;
+        } else {
+            let mut name = path.file_name().unwrap_or_default().to_owned();
+            name.push(".data");
+            let location = name.to_str().ok_or_else(|| {
+                failed(path)(invalid("the name is not UTF-8, as external data needs it"))
+            })?;
+            let data_path = path.with_file_name(location);
+            let mut file = self.create(path)?;
+            let mut data = self.create(&data_path)?;
+            model
+                .write_external(location, &mut file, &mut data)
+                .and_then(|()| finish(data))
+                .map_err(failed(&data_path))?;
+            finish(file).map_err(failed(path))?;
+        }
+        let written: Vec<&Path> =
+            self.files[first..].iter().map(|file| file.partial.as_path()).collect();
+        let sizes: io::Result<u64> =
+            written.iter().map(|path| fs::metadata(path).map(|file| file.len())).sum();
+        let bytes = sizes.map_err(failed(path))?;
+        Ok((sha256(&written).map_err(failed(path))?, bytes))
+    }
+
+    /// Gives every file its name, the first one last: the others are there when it appears.
+    ///
+    /// # Errors
+    /// [`WriteError`] with the path of the first file that could not take its name. Those before it
+    /// have taken theirs; each is whole.
+    pub fn commit(mut self) -> Result<(), WriteError> {
+        while let Some(StagedFile { partial, path }) = self.files.last() {
+            fs::rename(partial, path).map_err(failed(path))?;
+            self.files.pop();
+        }
+        Ok(())
+    }
+
+    fn create(&mut self, path: &Path) -> Result<BufWriter<File>, WriteError> {
+        let Some(name) = path.file_name() else {
+            return Err(failed(path)(invalid("the path does not end in a file name")));
+        };
+        // Renaming over a device or a directory would replace it, where it succeeds at all.
+        if fs::metadata(path).is_ok_and(|existing| !existing.is_file()) {
+            return Err(failed(path)(invalid("the path exists and is not a regular file")));
+        }
+        // The process id keeps two exports to one file apart; the later rename wins.
+        let mut partial_name = name.to_owned();
+        partial_name.push(format!(".{}.partial", std::process::id()));
+        let partial = path.with_file_name(partial_name);
+        let file = File::create(&partial).map_err(failed(path))?;
+        self.files.push(StagedFile { partial, path: path.into() });
+        Ok(BufWriter::new(file))
+    }
+}
+
+impl Drop for StagedFiles {
+    fn drop(&mut self) {
+        for file in &self.files {
+            // Whatever went wrong before is the error to report.
+            let _ = fs::remove_file(&file.partial);
+        }
+    }
+}
+
+/// Everything out of the buffer and on disk.
+fn finish(file: BufWriter<File>) -> io::Result<()> {
+    file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()
+}
+
+fn failed(path: &Path) -> impl Fn(io::Error) -> WriteError {
+    move |source| WriteError { path: path.into(), source }
+}
+
+fn invalid(why: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, why)
 }

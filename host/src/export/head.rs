@@ -6,54 +6,78 @@ use super::{
     builder::{GraphBuilder, Value},
     layer::Conv,
 };
-use crate::preset::{Head, NORM_EPSILON, Preset, parameters::HEAD};
+use crate::preset::{
+    Head, NORM_EPSILON, Preset,
+    parameters::{OCCLUDED_HEAD, UNET},
+};
 
-/// Logits of the output grid.
+/// Logits of the output grid, in the order of the 3-D network's axes.
 pub(super) struct Logits {
-    /// `[C, X, Y, Z]`.
+    /// `[1, C, X, Y, Z]`.
     pub(super) classes: Value,
     /// `[1, 2, X, Y, Z]`, of cascade heads.
     pub(super) occupancy: Option<Value>,
 }
 
+/// Class logits from the features `[1, c, X, Y, Z]` of the output grid.
 pub(super) fn emit(
     graph: &mut GraphBuilder<'_>,
     preset: &Preset,
     features: &Value,
 ) -> Result<Logits, ExportError> {
-    let name = |part: &str| format!("{HEAD}.{part}");
+    let head = format!("{UNET}.{}", preset.unet.names().head);
     let class_count = preset.dataset.class_count();
-    let (classes, occupancy) = match &preset.head {
+    let classes = |kernel: usize| {
+        Conv::new(format!("{head}.conv_classes"), class_count, &[kernel; 3]).biased()
+    };
+    match &preset.head {
         Head::Aspp { dilations, cascade, .. } => {
-            let conv0 = name("conv0");
-            let x =
-                Conv::new(&conv0, preset.head_width(), &[3; 3]).biased().emit(graph, features)?;
-            let x = graph.unary("Relu", &conv0, &x);
-            let mut x = emit_aspp(graph, HEAD, &x, dilations)?;
+            let mut x = emit_features(graph, &head, features, dilations)?;
             let mut occupancy = None;
             if *cascade {
-                let path = name("occ_classes");
-                let logits = Conv::new(&path, 2, &[3; 3]).biased().emit(graph, &x)?;
-                let shares = graph.softmax(&path, &logits, 1);
-                x = graph.concat(HEAD, &[&x, &shares], 1);
+                let logits = emit_occupancy(graph, &head, &x)?;
+                let shares = graph.softmax(&format!("{head}.occ_classes"), &logits, 1);
+                x = graph.concat(&head, &[&x, &shares], 1);
                 occupancy = Some(logits);
             }
-            let classes = Conv::new(name("conv_classes"), class_count, &[3; 3]).biased();
-            (classes.emit(graph, &x)?, occupancy)
+            Ok(Logits { classes: classes(3).emit(graph, &x)?, occupancy })
         }
         Head::Slim { .. } => {
-            let classes = Conv::new(name("conv_classes"), class_count, &[1; 3]).biased();
-            (classes.emit(graph, features)?, None)
+            Ok(Logits { classes: classes(1).emit(graph, features)?, occupancy: None })
         }
-    };
-    let classes = unbatched(graph, &classes);
-    Ok(Logits { classes, occupancy })
+    }
 }
 
-/// Without the leading axis of extent 1.
-pub(super) fn unbatched(graph: &mut GraphBuilder<'_>, x: &Value) -> Value {
-    let shape = x.shape[1..].to_vec();
-    graph.reshape(HEAD, x, &shape)
+/// Logits `[1, 2, X, Y, Z]` of the second head, from the same features; None where the preset has
+/// none.
+pub(super) fn emit_occluded(
+    graph: &mut GraphBuilder<'_>,
+    preset: &Preset,
+    features: &Value,
+) -> Result<Option<Value>, ExportError> {
+    let Head::Aspp { dilations, occluded: true, .. } = &preset.head else { return Ok(None) };
+    let x = emit_features(graph, OCCLUDED_HEAD, features, dilations)?;
+    emit_occupancy(graph, OCCLUDED_HEAD, &x).map(Some)
+}
+
+fn emit_features(
+    graph: &mut GraphBuilder<'_>,
+    head: &str,
+    x: &Value,
+    dilations: &[usize],
+) -> Result<Value, ExportError> {
+    let path = format!("{head}.conv0");
+    let x = Conv::new(&path, x.shape[1], &[3; 3]).biased().emit(graph, x)?;
+    let x = graph.unary("Relu", &path, &x);
+    emit_aspp(graph, head, &x, dilations)
+}
+
+fn emit_occupancy(
+    graph: &mut GraphBuilder<'_>,
+    head: &str,
+    x: &Value,
+) -> Result<Value, ExportError> {
+    Conv::new(format!("{head}.occ_classes"), 2, &[3; 3]).biased().emit(graph, x)
 }
 
 /// Branches of two dilated 3x3x3 convolutions beside the identity (`MonoScene`, Cao and de Charette

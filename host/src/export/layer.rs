@@ -5,7 +5,7 @@ use super::{
     builder::{GraphBuilder, Value, dims, signed},
 };
 use crate::preset::{Activation, LEAKY_SLOPE};
-use occdepth_contract::onnx::{AttributeProto, data_type::FLOAT};
+use occdepth_contract::onnx::AttributeProto;
 
 /// A convolution in two or three dimensions and what follows it without a nonlinearity.
 #[derive(Clone, Debug)]
@@ -97,7 +97,7 @@ impl Conv {
         let mut shape = vec![self.width, x.shape[1] / groups];
         shape.extend_from_slice(&self.kernel);
         let per_channel: usize = shape[1..].iter().product();
-        let (weight, bias) = self.folded(graph, &shape, |position| position / per_channel)?;
+        let (weight, bias) = self.folded(graph, x, &shape, |position| position / per_channel)?;
         let extents = x.shape[2..].iter().enumerate().map(|(axis, extent)| {
             let (before, after) = self.padding[axis];
             let reach = self.dilations[axis] * (self.kernel[axis] - 1) + 1;
@@ -114,7 +114,7 @@ impl Conv {
         ];
         let mut inputs = vec![x, &weight];
         inputs.extend(&bias);
-        Ok(graph.node("Conv", &self.path, &inputs, attributes, (FLOAT, out)))
+        Ok(graph.node("Conv", &self.path, &inputs, attributes, (x.elem_type, out)))
     }
 
     /// Emits the transposed convolution of `x` that multiplies every extent by its stride.
@@ -127,7 +127,7 @@ impl Conv {
         shape.extend_from_slice(&self.kernel);
         let kernel_len: usize = self.kernel.iter().product();
         let (weight, bias) =
-            self.folded(graph, &shape, |position| position / kernel_len % self.width)?;
+            self.folded(graph, x, &shape, |position| position / kernel_len % self.width)?;
         // (extent - 1) * stride + kernel - 2 * pad + extra = extent * stride, with the published
         // pad of 1 for a kernel of 3.
         let pads: Vec<usize> = self.kernel.iter().map(|taps| (taps - 1) / 2).collect();
@@ -147,34 +147,39 @@ impl Conv {
         ];
         let mut inputs = vec![x, &weight];
         inputs.extend(&bias);
-        Ok(graph.node("ConvTranspose", &self.path, &inputs, attributes, (FLOAT, out)))
+        Ok(graph.node("ConvTranspose", &self.path, &inputs, attributes, (x.elem_type, out)))
     }
 
-    /// Weight and bias as constants, with the batch norm folded in: y = (w x + b - mean) * scale +
-    /// shift with scale = gamma / sqrt(variance + epsilon). In f64, rounded once, with nothing but
-    /// exactly rounded operations, so that every platform folds to the same bits.
+    /// Weight and bias as constants in the type of `x`, with the batch norm folded in: y = (w x + b -
+    /// mean) * scale + shift with scale = gamma / sqrt(variance + epsilon). In f64, rounded once, with
+    /// nothing but exactly rounded operations, so that every platform folds to the same bits.
     #[allow(clippy::cast_possible_truncation, reason = "the one rounding to f32 is the point")]
     fn folded(
         &self,
         graph: &mut GraphBuilder<'_>,
+        x: &Value,
         shape: &[usize],
         channel: impl Fn(usize) -> usize,
     ) -> Result<(Value, Option<Value>), ExportError> {
         let [weight_name, bias_name] =
             ["weight", "bias"].map(|part| format!("{}.{part}", self.path));
-        let weight = &graph.weight(&weight_name, shape)?.values;
-        let bias =
-            if self.bias { Some(&graph.weight(&bias_name, &[self.width])?.values) } else { None };
+        let weight = graph.weight(&weight_name, shape)?;
+        let bias = if self.bias { graph.weight(&bias_name, &[self.width])? } else { None };
         let Some((norm, epsilon)) = &self.norm else {
-            let weight = graph.parameter(&weight_name, shape, weight);
-            let bias = bias.map(|bias| graph.parameter(&bias_name, &[self.width], bias));
-            return Ok((weight, bias));
+            let weight = graph.parameter(&weight_name, shape, weight, x)?;
+            let has_bias = self.bias.then_some(());
+            let bias = has_bias.map(|()| graph.parameter(&bias_name, &[self.width], bias, x));
+            return Ok((weight, bias.transpose()?));
         };
         let part = |part: &str| graph.weight(&format!("{norm}.{part}"), &[self.width]);
-        let gamma = &part("weight")?.values;
-        let beta = &part("bias")?.values;
-        let mean = &part("running_mean")?.values;
-        let variance = &part("running_var")?.values;
+        let [gamma, beta] = [part("weight")?, part("bias")?];
+        let [mean, variance] = [part("running_mean")?, part("running_var")?];
+        let (Some(weight), Some(gamma), Some(beta), Some(mean), Some(variance)) =
+            (weight, gamma, beta, mean, variance)
+        else {
+            let weight = graph.parameter(&weight_name, shape, None, x)?;
+            return Ok((weight, Some(graph.parameter(&bias_name, &[self.width], None, x)?)));
+        };
         let scale: Vec<f64> = gamma
             .iter()
             .zip(variance)
@@ -191,8 +196,8 @@ impl Conv {
                 ((bias - f64::from(mean[c])) * scale[c] + f64::from(beta[c])) as f32
             })
             .collect();
-        let weight = graph.parameter(&weight_name, shape, &weight);
-        let bias = graph.parameter(&bias_name, &[self.width], &bias);
+        let weight = graph.parameter(&weight_name, shape, Some(&weight), x)?;
+        let bias = graph.parameter(&bias_name, &[self.width], Some(&bias), x)?;
         Ok((weight, Some(bias)))
     }
 }
@@ -209,14 +214,14 @@ pub(super) fn linear(
     let input = x.shape[1];
     let stored: &[usize] = if as_conv { &[width, input, 1, 1] } else { &[width, input] };
     let weight_name = format!("{path}.weight");
-    let weight = &graph.weight(&weight_name, stored)?.values;
-    let weight = graph.parameter(&weight_name, &[width, input], weight);
+    let weight = graph.weight(&weight_name, stored)?;
+    let weight = graph.parameter(&weight_name, &[width, input], weight, x)?;
     let bias_name = format!("{path}.bias");
-    let bias = &graph.weight(&bias_name, &[width])?.values;
-    let bias = graph.parameter(&bias_name, &[width], bias);
+    let bias = graph.weight(&bias_name, &[width])?;
+    let bias = graph.parameter(&bias_name, &[width], bias, x)?;
     let transposed = vec![AttributeProto::int("transB", 1)];
     let out = vec![x.shape[0], width];
-    Ok(graph.node("Gemm", path, &[x, &weight, &bias], transposed, (FLOAT, out)))
+    Ok(graph.node("Gemm", path, &[x, &weight, &bias], transposed, (x.elem_type, out)))
 }
 
 /// An activation; `SiLU` as `Sigmoid` and `Mul`, because ONNX before opset 24 has no operator for it.
@@ -235,7 +240,7 @@ pub(super) fn activate(
         Activation::LeakyRelu => {
             #[allow(clippy::cast_possible_truncation, reason = "ONNX stores the slope as f32")]
             let alpha = vec![AttributeProto::float("alpha", LEAKY_SLOPE as f32)];
-            graph.node("LeakyRelu", path, &[x], alpha, (FLOAT, x.shape.clone()))
+            graph.node("LeakyRelu", path, &[x], alpha, (x.elem_type, x.shape.clone()))
         }
     }
 }

@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! images ── encoder ── decoder ──┬── sfa ──────────┐
-//!                  pixels ───────┼────┘            × ── unet3d (crp) ── head ── ssc_logits
+//!   pixels (virtual_stereo) ─────┼────┘            × ── unet3d (crp) ── head ── ssc_logits
 //!                                └── depth ────────┘
 //!            depth_index, depth_weight, pixel_size ┘
 //! ```
@@ -14,6 +14,19 @@
 //! convolutions stay `Conv` and `ConvTranspose` (a CPU engine may lower them itself), voxels read
 //! features and depth by `Gather`, and nothing is dynamic. Batch norms are folded into their
 //! convolutions. Parameters that the forward pass does not read are not exported.
+//!
+//! Inside, floats are f32 or f16 ([`Options::precision`]). An f16 network keeps f32 inputs and outputs,
+//! and computes in f32 where halves do not reach; every value has one type that follows from the
+//! graph, as strongly typed builders want it. What stays in f32, and why, is measured in
+//! `benches/results/fp16.md`:
+//!
+//! | part | in f32 |
+//! |---|---|
+//! | `encoder` | the means of squeeze-and-excite |
+//! | `sfa` | everything after the gathers |
+//! | `virtual_stereo` | disparities and columns |
+//! | `depth` | the camera's gate, the samples of the volume |
+//! | `crp` | the context that voxels gather, and the convolution that reads it |
 //!
 //! The same preset and weights give the same bytes on every machine: everything is emitted in a fixed
 //! order, folding uses exactly rounded arithmetic, and nothing in the file depends on time or place.
@@ -31,6 +44,7 @@
 //! ```
 
 mod builder;
+mod constant;
 mod crp;
 mod decoder;
 mod depth;
@@ -38,23 +52,27 @@ mod encoder;
 mod file;
 mod head;
 mod layer;
+mod self_test;
 mod sfa;
 mod unet3d;
+mod virtual_stereo;
 
-pub use file::{WriteError, write_atomically, write_atomically_with};
+pub use file::{StagedFiles, WriteError, write_atomically, write_atomically_with};
+pub use self_test::{VectorsError, self_test};
 
 use crate::{
-    preset::{Preset, PresetError},
-    weights::{Weights, WeightsError},
+    preset::{Preset, PresetError, parameters::HEAD},
+    weights::{Provenance, Weights, WeightsError},
 };
 use builder::{GraphBuilder, Value};
 use depth::DepthInputs;
 use occdepth_contract::{
     CONTRACT_VERSION, Contract, ContractError, GridSpec, METADATA_KEY, Normalisation, Precision,
     Quirks, TensorSpec, Training,
-    onnx::{ModelProto, OperatorSetIdProto, StringStringEntryProto},
+    onnx::{GraphProto, ModelProto, OperatorSetIdProto, StringStringEntryProto, data_type},
     tensor,
 };
+use virtual_stereo::DepthImage;
 
 /// What the file says about itself beyond its preset, and which outputs it has.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,8 +81,13 @@ pub struct Options {
     pub training: Training,
     /// SHA-256 of the imported checkpoint, lower-case hex.
     pub source_checkpoint: Option<String>,
+    /// Arithmetic inside the network: [`Precision::Fp32`] or [`Precision::Fp16`].
+    pub precision: Precision,
     /// Add the output `occ_logits` (cascade heads only). It never changes `ssc_logits`.
     pub occupancy_output: bool,
+    /// Add the output `occluded_logits` (occluded heads only). Without it that head is not exported:
+    /// nothing else reads it.
+    pub occluded_output: bool,
 }
 
 impl Options {
@@ -75,7 +98,26 @@ impl Options {
         Self {
             training: Training { trained: false, note },
             source_checkpoint: None,
+            precision: Precision::Fp32,
             occupancy_output: false,
+            occluded_output: false,
+        }
+    }
+
+    /// For weights from a file that does not say where they come from.
+    pub fn unknown(name: &str) -> Self {
+        let note = format!("read from {name}, which does not say whether it was trained");
+        Self { training: Training { trained: false, note }, ..Self::untrained("") }
+    }
+
+    /// For weights that say where they come from: trained or not, on what, from which checkpoint.
+    pub fn from_provenance(provenance: &Provenance) -> Self {
+        let Provenance { source_name, source_sha256, trained, .. } = provenance;
+        let note = if *trained { "imported from" } else { "untrained, from" };
+        Self {
+            training: Training { trained: *trained, note: format!("{note} {source_name}") },
+            source_checkpoint: Some(source_sha256.clone()),
+            ..Self::untrained("")
         }
     }
 }
@@ -97,6 +139,52 @@ pub enum ExportError {
         /// The preset.
         preset: String,
     },
+    /// The occluded output was asked for, but there is no such head.
+    #[error(
+        "preset {preset}: field `head.occluded`: found none, expected true for the output \
+         occluded_logits"
+    )]
+    NoOccluded {
+        /// The preset.
+        preset: String,
+    },
+    /// A precision that networks are not exported in.
+    #[error("precision: found {found:?}, expected fp32 or fp16")]
+    Precision {
+        /// The one asked for.
+        found: Precision,
+    },
+    /// A weight that is not a number, or became none when its batch norm was folded in.
+    #[error("tensor {tensor}: found a weight of {found}, expected finite numbers")]
+    NotFinite {
+        /// The tensor, by the name of its convolution.
+        tensor: String,
+        /// The value.
+        found: f32,
+    },
+    /// A weight beyond the range of f16.
+    #[error(
+        "fp16 overflow: tensor {tensor}: found a weight of {found} (batch norm folded in), expected \
+         at most 65504; export as fp32"
+    )]
+    Overflow {
+        /// The tensor, by the name of its convolution.
+        tensor: String,
+        /// The value.
+        found: f32,
+    },
+    /// Most of a tensor is below the normal range of f16.
+    #[error(
+        "fp16 underflow: tensor {tensor}: f16 loses {:.1} % of it (batch norm folded in), expected \
+         at most 0.8 %: its weights are below 6e-5; export as fp32",
+        lost * 100.0
+    )]
+    Underflow {
+        /// The tensor, by the name of its convolution.
+        tensor: String,
+        /// The share that rounding takes, as a root of sums of squares.
+        lost: f64,
+    },
     /// What was emitted does not keep its own contract: a defect of the exporter, or a preset beyond
     /// the contract's limits.
     #[error("the exported network does not keep its contract")]
@@ -106,55 +194,14 @@ pub enum ExportError {
 /// The model of `preset` with `weights`, checked against the contract it carries.
 ///
 /// # Errors
-/// [`ExportError`] when the preset is not valid, when weights are missing or of another shape, or when
-/// an option does not fit.
-///
-/// # Panics
-/// Never: what the emitters rely on is checked with the preset first.
+/// [`ExportError`] when the preset is not valid, when weights are missing, of another shape or not
+/// finite, when they do not fit the precision, or when an option does not fit the preset.
 pub fn export(
     preset: &Preset,
     weights: &Weights,
     options: &Options,
 ) -> Result<ModelProto, ExportError> {
-    preset.validate(&preset.name)?;
-    if options.occupancy_output && !preset.head.is_cascade() {
-        return Err(ExportError::NoOccupancy { preset: preset.name.clone() });
-    }
-    let contract = contract(preset, options);
-    let mut graph = GraphBuilder::new(weights);
-    let inputs: Vec<Value> = contract.inputs.iter().map(|spec| graph.input(spec)).collect();
-    let [images, pixels, depth_inputs @ ..] = &inputs[..] else {
-        unreachable!("every contract has images and pixels");
-    };
-
-    let taps = encoder::emit(&mut graph, &preset.encoder, images)?;
-    let features = decoder::emit(&mut graph, preset, &taps, images)?;
-    let mut voxels = sfa::emit(&mut graph, preset, &features, pixels);
-    if let (Some(net), [index, weight, pixel_size]) = (&preset.depth, depth_inputs) {
-        let inputs = DepthInputs {
-            index: index.clone(),
-            weight: weight.clone(),
-            pixel_size: pixel_size.clone(),
-        };
-        let eighth = preset
-            .scales
-            .iter()
-            .position(|&scale| scale == 8)
-            .expect("a validated preset with a depth net gathers at 1/8");
-        let depth = depth::emit(&mut graph, net, &features[eighth], &inputs)?;
-        voxels = graph.binary("Mul", "flosp_depth", &voxels, &depth);
-    }
-    let [x, y, z] = preset.projection_dims();
-    let width = preset.unet.widths[0];
-    let voxels = graph.transpose("projects", &voxels, &[0, 2, 1]);
-    let voxels = graph.reshape("projects", &voxels, &[1, width, x, y, z]);
-    let full = unet3d::emit(&mut graph, preset, &voxels)?;
-    let logits = head::emit(&mut graph, preset, &full)?;
-
-    let mut outputs = vec![(tensor::SSC_LOGITS, logits.classes)];
-    if let Some(occupancy) = logits.occupancy.filter(|_| options.occupancy_output) {
-        outputs.push((tensor::OCC_LOGITS, head::unbatched(&mut graph, &occupancy)));
-    }
+    let (contract, graph) = emit(preset, Some(weights), options)?;
     let model = ModelProto {
         ir_version: IR_VERSION,
         opset_import: vec![OperatorSetIdProto { domain: String::new(), version: OPSET }],
@@ -167,12 +214,115 @@ pub fn export(
             key: METADATA_KEY.into(),
             value: contract.to_json(),
         }],
-        graph: Some(graph.finish(&format!("occdepth-{}", preset.name), &outputs)),
+        graph: Some(graph),
         training_info: vec![],
         functions: vec![],
     };
     Contract::from_model(&model, &format!("export of {}", preset.name))?;
     Ok(model)
+}
+
+/// The graph that [`export`] would write, with the shapes of all parameters and the values of none: to
+/// look at a network of a gigabyte without making one. It is no model that runs.
+///
+/// # Errors
+/// [`ExportError`] when the preset is not valid or an option does not fit it.
+pub fn outline(preset: &Preset, options: &Options) -> Result<GraphProto, ExportError> {
+    emit(preset, None, options).map(|(_, graph)| graph)
+}
+
+fn emit(
+    preset: &Preset,
+    weights: Option<&Weights>,
+    options: &Options,
+) -> Result<(Contract, GraphProto), ExportError> {
+    preset.validate(&preset.name)?;
+    if options.occupancy_output && !preset.head.is_cascade() {
+        return Err(ExportError::NoOccupancy { preset: preset.name.clone() });
+    }
+    if options.occluded_output && !preset.head.has_occluded() {
+        return Err(ExportError::NoOccluded { preset: preset.name.clone() });
+    }
+    let float = match options.precision {
+        Precision::Fp32 => data_type::FLOAT,
+        Precision::Fp16 => data_type::FLOAT16,
+        found @ Precision::Int8 => return Err(ExportError::Precision { found }),
+    };
+    let contract = contract(preset, options);
+    let mut graph = GraphBuilder::new(weights, float);
+    let inputs = Inputs::declare(&mut graph, &contract);
+
+    let images = graph.narrow(tensor::IMAGES, &inputs.images);
+    let taps = encoder::emit(&mut graph, &preset.encoder, &images)?;
+    let features = decoder::emit(&mut graph, preset, &taps, &images)?;
+    let depth_image = inputs.depth_image.as_ref();
+    let mut voxels = sfa::emit(&mut graph, preset, &features, &inputs.pixels, depth_image);
+    if let (Some(net), Some(inputs)) = (&preset.depth, &inputs.depth) {
+        let eighth = preset
+            .scales
+            .iter()
+            .position(|&scale| scale == 8)
+            .expect("a validated preset with a depth net gathers at 1/8");
+        let depth = depth::emit(&mut graph, net, &features[eighth], inputs)?;
+        voxels = graph.binary("Mul", "flosp_depth", &voxels, &depth);
+    }
+    let voxels = graph.narrow("projects", &voxels);
+    let axes = preset.unet.axes;
+    let volume = unet3d::arrange(&mut graph, "projects", &voxels, preset.projection_dims(), axes);
+    let full = unet3d::emit(&mut graph, preset, &volume)?;
+
+    let logits = head::emit(&mut graph, preset, &full)?;
+    let mut results = vec![(tensor::SSC_LOGITS, logits.classes)];
+    if let Some(occupancy) = logits.occupancy.filter(|_| options.occupancy_output) {
+        results.push((tensor::OCC_LOGITS, occupancy));
+    }
+    if options.occluded_output
+        && let Some(occluded) = head::emit_occluded(&mut graph, preset, &full)?
+    {
+        results.push((tensor::OCCLUDED_LOGITS, occluded));
+    }
+    let outputs: Vec<(&str, Value)> = results
+        .into_iter()
+        .map(|(name, logits)| (name, unet3d::restore(&mut graph, HEAD, &logits, axes)))
+        .collect();
+    Ok((contract, graph.finish(&format!("occdepth-{}", preset.name), &outputs)))
+}
+
+/// The inputs of the contract as values.
+struct Inputs {
+    images: Value,
+    pixels: Value,
+    depth: Option<DepthInputs>,
+    depth_image: Option<DepthImage>,
+}
+
+impl Inputs {
+    /// Declares them in the order of the contract.
+    fn declare(graph: &mut GraphBuilder<'_>, contract: &Contract) -> Self {
+        let values: Vec<Value> = contract.inputs.iter().map(|spec| graph.input(spec)).collect();
+        let find = |name: &str| {
+            let position = contract.inputs.iter().position(|spec| spec.name == name)?;
+            Some(values[position].clone())
+        };
+        let required = |name: &str| find(name).expect("every contract has images and pixels");
+        Self {
+            images: required(tensor::IMAGES),
+            pixels: required(tensor::PIXELS),
+            depth: (|| {
+                Some(DepthInputs {
+                    index: find(tensor::DEPTH_INDEX)?,
+                    weight: find(tensor::DEPTH_WEIGHT)?,
+                    pixel_size: find(tensor::PIXEL_SIZE)?,
+                })
+            })(),
+            depth_image: (|| {
+                Some(DepthImage {
+                    depth_m: find(tensor::DEPTH_M)?,
+                    baseline_focal: find(tensor::BASELINE_FOCAL)?,
+                })
+            })(),
+        }
+    }
 }
 
 fn contract(preset: &Preset, options: &Options) -> Contract {
@@ -182,7 +332,7 @@ fn contract(preset: &Preset, options: &Options) -> Contract {
         dataset: preset.dataset.name().into(),
         training: options.training.clone(),
         views: u32::try_from(preset.views).expect("a validated preset has 1 or 2 views"),
-        virtual_stereo: false,
+        virtual_stereo: preset.virtual_stereo,
         image: preset.image,
         scales: preset.scales.clone(),
         pattern: preset.pattern,
@@ -199,17 +349,21 @@ fn contract(preset: &Preset, options: &Options) -> Contract {
         classes: preset.dataset.classes(),
         inputs: vec![],
         outputs: vec![],
-        precision: Precision::Fp32,
+        precision: options.precision,
         quirks: Quirks { right_samples_left_pixels: preset.samples_right_with_left_pixels() },
         source_checkpoint: options.source_checkpoint.clone(),
         exporter: concat!("occdepth-host ", env!("CARGO_PKG_VERSION")).into(),
     };
     contract.inputs = contract.expected_inputs();
     contract.outputs = contract.expected_outputs();
-    if options.occupancy_output {
+    let optional = [
+        (tensor::OCC_LOGITS, options.occupancy_output),
+        (tensor::OCCLUDED_LOGITS, options.occluded_output),
+    ];
+    for (name, _) in optional.into_iter().filter(|(_, wanted)| *wanted) {
         let shape = [&[2], &contract.outputs[0].shape[1..]].concat();
         let dtype = contract.outputs[0].dtype;
-        contract.outputs.push(TensorSpec { name: tensor::OCC_LOGITS.into(), shape, dtype });
+        contract.outputs.push(TensorSpec { name: name.into(), shape, dtype });
     }
     contract
 }

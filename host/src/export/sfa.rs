@@ -4,17 +4,24 @@
 //! gathering a voxel copies one contiguous row, and a point that no view shows reads zeros. What
 //! depends on the rig alone (rows, visibility) comes from nodes that read `pixels` and nothing else: a
 //! runtime that binds geometry once can evaluate them once.
+//!
+//! In an f16 network tables are f16 and everything after the gathers is f32: norms of 1e-8, the
+//! epsilon of the cosine, are zero in f16, and zero over zero is no voxel feature.
 
-use super::builder::{GraphBuilder, Value};
+use super::{
+    builder::{GraphBuilder, Value},
+    virtual_stereo::{self, DepthImage},
+};
 use crate::preset::{COSINE_EPSILON, Preset};
 
-/// Voxel features `[1, N, c]` from the features `[V, c, h, w]` of each scale and `pixels`
-/// `[V, S, N, P]`.
+/// Voxel features `[1, N, c]` in f32 from the features `[V, c, h, w]` of each scale and `pixels`
+/// `[Vp, S, N, P]`; with a depth image Vp is 2 where V is 1.
 pub(super) fn emit(
     graph: &mut GraphBuilder<'_>,
     preset: &Preset,
     features: &[Value],
     pixels: &Value,
+    depth_image: Option<&DepthImage>,
 ) -> Value {
     let rows = Rows::emit(graph, features, pixels);
     let seen: Vec<Seen> = (0..rows.views).map(|view| rows.seen(graph, view)).collect();
@@ -24,7 +31,7 @@ pub(super) fn emit(
     };
     let scales = features.iter().zip(&preset.scales).enumerate().map(|(scale, (map, factor))| {
         let path = format!("{PATH}.{factor}");
-        let table = emit_table(graph, &path, map);
+        let table = emit_table(graph, &path, map, *factor, depth_image);
         let means: Vec<Value> = (0..rows.views)
             .map(|view| rows.mean(graph, &path, &table, (view, scale), &seen[view]))
             .collect();
@@ -38,15 +45,24 @@ pub(super) fn emit(
     others.iter().fold(first.clone(), |sum, scale| graph.binary("Add", PATH, &sum, scale))
 }
 
-/// A feature map as a table: one row per pixel of each view, then a row of zeros.
-fn emit_table(graph: &mut GraphBuilder<'_>, path: &str, map: &Value) -> Value {
+/// A feature map as a table: one row per pixel of each view (the last one made from a depth image, if
+/// there is one), then a row of zeros.
+fn emit_table(
+    graph: &mut GraphBuilder<'_>,
+    path: &str,
+    map: &Value,
+    factor: u32,
+    depth_image: Option<&DepthImage>,
+) -> Value {
     let [views, width, height, columns] = map.trailing::<4>();
     let pixels = height * columns;
     let x = graph.reshape(path, map, &[views, width, pixels]);
     let x = graph.transpose(path, &x, &[0, 2, 1]);
     let x = graph.reshape(path, &x, &[views * pixels, width]);
-    let zeros = graph.zeros(&[1, width]);
-    graph.concat(path, &[&x, &zeros], 0)
+    let zeros = graph.zeros(&[1, width], &x);
+    let Some(image) = depth_image else { return graph.concat(path, &[&x, &zeros], 0) };
+    let right = virtual_stereo::emit(graph, image, factor, &x, [height, columns]);
+    graph.concat(path, &[&x, &right, &zeros], 0)
 }
 
 /// Two views of a voxel: cos(left, right) * (left + right) / 2 where both see it, and half of the one
@@ -59,8 +75,8 @@ fn fuse(
     one_sided: &Value,
 ) -> Value {
     #[allow(clippy::cast_possible_truncation, reason = "1e-8 as PyTorch compares it, in f32")]
-    let epsilon = graph.scalar(COSINE_EPSILON as f32);
-    let half = graph.scalar(0.5);
+    let epsilon = graph.scalar(COSINE_EPSILON as f32, left);
+    let half = graph.scalar(0.5, left);
     let channels = left.shape.len() - 1;
     let product = graph.binary("Mul", path, left, right);
     let dot = graph.sum_over(path, &product, &[channels]);
@@ -151,14 +167,14 @@ impl Rows {
             let hidden = graph.as_floats(PATH, hidden);
             graph.binary("Add", PATH, &sum, &hidden)
         });
-        let [points, one] = [self.points_per_voxel as f32, 1.0].map(|scalar| graph.scalar(scalar));
+        let [points, one] = [self.points_per_voxel as f32, 1.0].map(|x| graph.scalar(x, &hidden));
         let nowhere = graph.test("Equal", PATH, &hidden, &points);
         let visible = graph.binary("Sub", PATH, &points, &hidden);
         let divisor = graph.binary("Max", PATH, &visible, &one);
         Seen { nowhere, divisor: Some(divisor) }
     }
 
-    /// Mean feature `[1, N, c]` over the visible points, one point after the other.
+    /// Mean feature `[1, N, c]` in f32 over the visible points, one point after the other.
     fn mean(
         &self,
         graph: &mut GraphBuilder<'_>,
@@ -170,6 +186,7 @@ impl Rows {
         let mut sum: Option<Value> = None;
         for row in self.points(view, scale) {
             let feature = graph.gather_rows(path, table, row);
+            let feature = graph.widen(path, &feature);
             sum = Some(match sum {
                 Some(sum) => graph.binary("Add", path, &sum, &feature),
                 None => feature,

@@ -1,5 +1,7 @@
 //! The 3-D U-Net: voxel features at the projection grid, twice halved and twice doubled again, then
-//! doubled to the output grid.
+//! doubled to the output grid where that is finer.
+//!
+//! Its volumes lie in the order of the preset's axes; `[1, c, X, Y, Z]` below means that order.
 
 use super::{
     ExportError,
@@ -7,9 +9,9 @@ use super::{
     crp,
     layer::Conv,
 };
-use crate::preset::{Head, NORM_EPSILON, Preset, parameters::UNET};
+use crate::preset::{AxisOrder, Head, NORM_EPSILON, Preset, parameters::UNET};
 
-/// Features `[1, full_width, X, Y, Z]` of the output grid from those of the projection grid.
+/// Features `[1, c, X, Y, Z]` of the output grid from those of the projection grid.
 pub(super) fn emit(
     graph: &mut GraphBuilder<'_>,
     preset: &Preset,
@@ -17,14 +19,15 @@ pub(super) fn emit(
 ) -> Result<Value, ExportError> {
     let unet = &preset.unet;
     let [w1, w2, w3] = unet.widths;
-    let half = emit_level(graph, "process_l1", full, &unet.dilations, w2)?;
-    let mut quarter = emit_level(graph, "process_l2", &half, &unet.dilations, w3)?;
+    let names = unet.names();
+    let half = emit_level(graph, names.process[0], full, &unet.dilations, w2)?;
+    let mut quarter = emit_level(graph, names.process[1], &half, &unet.dilations, w3)?;
     if let Some(prior) = &preset.relation_prior {
         quarter = crp::emit(graph, prior, &quarter)?;
     }
     let kernel = unet.upsample_kernel;
-    let half = emit_joined(graph, "up_13_l2", &quarter, &half, (w2, kernel))?;
-    let mut full = emit_joined(graph, "up_12_l1", &half, full, (w1, kernel))?;
+    let half = emit_joined(graph, names.up[0], &quarter, &half, (w2, kernel))?;
+    let mut full = emit_joined(graph, names.up[1], &half, full, (w1, kernel))?;
     if let Head::Slim { dilations } = &preset.head {
         for (index, &dilation) in dilations.iter().enumerate() {
             full = Bottleneck::new(format!("{UNET}.refine.main.{index}"), &full)
@@ -32,9 +35,47 @@ pub(super) fn emit(
                 .emit(graph, &full)?;
         }
     }
-    let Some(width) = unet.full_width else { return Ok(full) };
+    let (Some(name), Some(width)) = (names.up_full, unet.full_width) else { return Ok(full) };
     let stride = preset.project_scale as usize;
-    emit_upsample(graph, "up_l1_lfull", &full, (width, kernel), stride)
+    emit_upsample(graph, name, &full, (width, kernel), stride)
+}
+
+/// Voxel features `[1, N, c]` as a volume `[1, c, X, Y, Z]` in the order of the axes, from N that is
+/// x-major.
+pub(super) fn arrange(
+    graph: &mut GraphBuilder<'_>,
+    path: &str,
+    voxels: &Value,
+    [x, y, z]: [usize; 3],
+    axes: AxisOrder,
+) -> Value {
+    let [width] = voxels.trailing::<1>();
+    match axes {
+        AxisOrder::Xyz => {
+            let volume = graph.transpose(path, voxels, &[0, 2, 1]);
+            graph.reshape(path, &volume, &[1, width, x, y, z])
+        }
+        AxisOrder::Xzy => {
+            let volume = graph.reshape(path, voxels, &[1, x, y, z, width]);
+            graph.transpose(path, &volume, &[0, 4, 1, 3, 2])
+        }
+    }
+}
+
+/// Logits `[1, c, ...]` in the order of the axes as f32 `[c, X, Y, Z]`.
+pub(super) fn restore(
+    graph: &mut GraphBuilder<'_>,
+    path: &str,
+    logits: &Value,
+    axes: AxisOrder,
+) -> Value {
+    let x_major = match axes {
+        AxisOrder::Xyz => logits.clone(),
+        AxisOrder::Xzy => graph.transpose(path, logits, &[0, 1, 2, 4, 3]),
+    };
+    let shape = x_major.shape[1..].to_vec();
+    let unbatched = graph.reshape(path, &x_major, &shape);
+    graph.widen(path, &unbatched)
 }
 
 /// Bottlenecks of growing dilation, then one that halves the grid.

@@ -158,6 +158,18 @@ impl ExternalFile {
     }
 }
 
+/// SHA-256 of files as one stream, as [`ModelFile::sha256`] has it.
+///
+/// # Errors
+/// Those of opening and reading.
+pub fn sha256(files: &[&Path]) -> io::Result<[u8; 32]> {
+    let mut hash = Sha256::new();
+    for path in files {
+        digest(&mut File::open(path)?, &mut hash)?;
+    }
+    Ok(hash.finalize().into())
+}
+
 /// Hashes a file to its end; its size in bytes.
 fn digest(file: &mut File, hash: &mut Sha256) -> io::Result<u64> {
     let mut buffer = vec![0; 1 << 20];
