@@ -15,7 +15,7 @@ pub fn semantic_kitti() -> Vec<Class> {
         .collect()
 }
 
-/// The 12 classes of `NYUv2` semantic scene completion (SSCNet, Song et al. 2017): id 0 is empty space
+/// The 12 classes of `NYUv2` semantic scene completion (`SSCNet`, Song et al. 2017): id 0 is empty space
 /// (255, unknown, is not a class).
 ///
 /// Names are those of the published `OccDepth` and `MonoScene` code; colours are those that `MonoScene`

@@ -62,8 +62,7 @@ impl Encoder {
 
     /// Taps of normalised images [V, 3, H, W].
     pub fn forward(&self, images: Tensor<4>) -> Taps {
-        let x = self.bn1.forward(self.conv_stem.forward(images));
-        let mut x = activate(x, self.activation);
+        let mut x = activate(self.bn1.forward(self.stem(images)), self.activation);
         let outputs: Vec<Tensor<4>> = self
             .blocks
             .iter()
@@ -74,6 +73,11 @@ impl Encoder {
             .collect();
         let stages = [0, 1, 2, 4].map(|stage: usize| outputs[stage].clone());
         Taps { stages, head: self.conv_head.forward(x) }
+    }
+
+    /// The stem convolution of normalised images [V, 3, H, W], at 1/2, before its batch norm.
+    pub fn stem(&self, images: Tensor<4>) -> Tensor<4> {
+        self.conv_stem.forward(images)
     }
 }
 

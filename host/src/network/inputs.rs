@@ -34,7 +34,7 @@ pub struct DepthTables {
 pub struct Rgbd {
     /// Depth image [1, 1, H, W], metres; 0 where nothing was measured.
     pub depth_m: Tensor<4>,
-    /// Focal length (pixels of the network's image) times baseline (metres) [1].
+    /// Focal length (pixels of the network's image) times baseline (metres) `[1]`.
     pub baseline_focal: Tensor<1>,
 }
 
@@ -49,7 +49,7 @@ pub struct DepthImage {
 }
 
 /// Why inputs do not fit a preset.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, PartialEq, thiserror::Error)]
 pub enum InputsError {
     /// A tensor has another number of values than the preset asks for.
     #[error("input {tensor}: {found} values, expected {expected} for shape {shape:?}")]
@@ -74,6 +74,24 @@ pub enum InputsError {
     NoDepthImage {
         /// The preset.
         preset: String,
+    },
+    /// A depth that is not finite: resampling would spread it over its neighbours.
+    #[error(
+        "input depth_m: value {at} is {found}, expected finite metres, 0 where nothing was measured"
+    )]
+    Depth {
+        /// Row-major position of the pixel.
+        at: usize,
+        /// The value.
+        found: f32,
+    },
+    /// A focal length times baseline that is not positive.
+    #[error(
+        "input baseline_focal: found {found}, expected a positive number of pixels times metres"
+    )]
+    BaselineFocal {
+        /// The value.
+        found: f32,
     },
     /// A depth image for a preset that reads none.
     #[error("input depth_m: present, but preset {preset} has no virtual stereo")]
@@ -118,6 +136,13 @@ impl Inputs {
         let (width, height) = (preset.image.width as usize, preset.image.height as usize);
         let shape = [1, 1, height, width];
         check("depth_m", image.depth_m.len(), &shape)?;
+        if let Some(at) = image.depth_m.iter().position(|m| !m.is_finite()) {
+            return Err(InputsError::Depth { at, found: image.depth_m[at] });
+        }
+        let found = image.baseline_focal;
+        if !(found.is_finite() && found > 0.0) {
+            return Err(InputsError::BaselineFocal { found });
+        }
         let rgbd = Rgbd {
             depth_m: Tensor::from_data(TensorData::new(image.depth_m, shape), device),
             baseline_focal: Tensor::from_data([image.baseline_focal], device),

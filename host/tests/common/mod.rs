@@ -2,6 +2,7 @@
 //! made with.
 
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses a part")]
+#![allow(clippy::print_stdout, reason = "the equality table is shown with --nocapture")]
 
 pub mod reference;
 

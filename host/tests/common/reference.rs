@@ -6,16 +6,66 @@ use burn::tensor::Tensor;
 use safetensors::{Dtype, SafeTensors};
 
 /// The tensors of one file.
-pub struct Reference(Vec<u8>);
+pub struct Reference {
+    case: String,
+    bytes: Vec<u8>,
+}
+
+/// A tensor as plain numbers, row-major, without axes of size 1.
+pub struct Array {
+    pub shape: Vec<usize>,
+    pub values: Vec<f32>,
+}
+
+impl Array {
+    pub fn new<const D: usize>(tensor: Tensor<D>) -> Self {
+        let shape = tensor.dims().into_iter().filter(|&n| n != 1).collect();
+        Self { shape, values: tensor.into_data().try_to_vec().unwrap() }
+    }
+
+    /// Every so many elements along the last axes, all along the others.
+    pub fn every(&self, steps: &[usize]) -> Self {
+        let mut all = vec![1; self.shape.len()];
+        let first = all.len() - steps.len();
+        all[first..].copy_from_slice(steps);
+        let shape: Vec<usize> =
+            self.shape.iter().zip(&all).map(|(&n, &step)| n.div_ceil(step)).collect();
+        let values = (0..shape.iter().product())
+            .map(|mut at: usize| {
+                let mut index = 0;
+                let mut unit = 1;
+                for axis in (0..shape.len()).rev() {
+                    index += at % shape[axis] * all[axis] * unit;
+                    at /= shape[axis];
+                    unit *= self.shape[axis];
+                }
+                self.values[index]
+            })
+            .collect();
+        Self { shape, values }
+    }
+}
 
 impl Reference {
     pub fn read(path: &Path) -> Self {
-        Self(fs::read(path).unwrap())
+        let case = path.file_stem().unwrap().to_string_lossy().into_owned();
+        Self { case, bytes: fs::read(path).unwrap() }
+    }
+
+    /// The file's name without its ending.
+    pub fn case(&self) -> &str {
+        &self.case
+    }
+
+    /// Names of all tensors.
+    pub fn names(&self) -> Vec<String> {
+        let file = SafeTensors::deserialize(&self.bytes).unwrap();
+        file.names().into_iter().map(String::from).collect()
     }
 
     /// A tensor's shape and values, whatever its type.
     pub fn tensor(&self, name: &str) -> (Vec<usize>, Vec<f64>) {
-        let file = SafeTensors::deserialize(&self.0).unwrap();
+        let file = SafeTensors::deserialize(&self.bytes).unwrap();
         let view = file.tensor(name).unwrap_or_else(|error| panic!("{name}: {error}"));
         let data = view.data();
         let values = match view.dtype() {
@@ -28,39 +78,61 @@ impl Reference {
         (view.shape().to_vec(), values)
     }
 
-    /// Compares a tensor with `name`, both without axes of size 1; prints and returns the largest
-    /// error.
-    pub fn assert_close<const D: usize>(&self, name: &str, found: Tensor<D>) -> f64 {
+    /// Compares an array with `name`, prints a row of the equality table (case, stage, largest
+    /// error, that error relative to the stage's largest value, largest value), and returns the
+    /// largest error.
+    pub fn assert_close(&self, name: &str, found: &Array) -> f64 {
         let (mut shape, expected) = self.tensor(name);
-        let mut found_shape = found.dims().to_vec();
         shape.retain(|&n| n != 1);
-        found_shape.retain(|&n| n != 1);
-        assert_eq!(found_shape, shape, "{name}");
-        let found: Vec<f32> = found.into_data().try_to_vec().unwrap();
-        let mut worst = (0.0, 0.0_f64);
-        let mut largest = 0.0_f64;
-        for (found, expected) in found.iter().map(|&x| f64::from(x)).zip(&expected) {
-            let error = (found - expected).abs();
-            let excess = error - (ATOL + RTOL * expected.abs());
-            assert!(excess <= 0.0, "{name}: {found} instead of {expected}");
-            if error > worst.0 {
-                worst = (error, *expected);
-            }
-            largest = largest.max(expected.abs());
+        assert_eq!(found.shape, shape, "{}: {name}", self.case);
+        let largest = expected.iter().fold(0.0_f64, |largest, x| largest.max(x.abs()));
+        // Where a stage's values are small, an error of ATOL would be no equality.
+        let absolute = ATOL.min(RTOL * largest);
+        let mut worst = 0.0_f64;
+        for (at, (&found, &expected)) in found.values.iter().zip(&expected).enumerate() {
+            let error = (f64::from(found) - expected).abs();
+            assert!(
+                error <= absolute + RTOL * expected.abs(),
+                "{}: {name}[{at}]: {found} instead of {expected}",
+                self.case
+            );
+            worst = worst.max(error);
         }
-        println!("{name}: largest error {:.2e}, largest value {largest:.3}", worst.0);
-        worst.0
+        println!(
+            "| {} | {name} | {worst:.1e} | {:.1e} | {largest:.3} |",
+            self.case,
+            worst / largest
+        );
+        worst
     }
-}
 
-/// Every `step`-th element along each of the last three axes of [C, X, Y, Z].
-pub fn every(x: &Tensor<4>, step: usize) -> Tensor<4> {
-    let [_, nx, ny, nz] = x.dims();
-    let index = |n: usize| {
-        let values: Vec<i32> = (0..n).step_by(step).map(|i| i32::try_from(i).unwrap()).collect();
-        Tensor::<1, burn::tensor::Int>::from_data(values.as_slice(), &x.device())
-    };
-    x.clone().select(1, index(nx)).select(2, index(ny)).select(3, index(nz))
+    /// The same class wins as in the logits `name` [classes, ...] wherever the reference's margin is
+    /// more than the errors of both logits; that must be nearly everywhere.
+    pub fn assert_labels(&self, name: &str, found: &Array, error: f64) {
+        let (shape, expected) = self.tensor(name);
+        let [_, classes, ref grid @ ..] = shape[..] else { panic!("{shape:?}") };
+        let voxels: usize = grid.iter().product();
+        let mut decided = 0;
+        for voxel in 0..voxels {
+            let at = |class: usize| class * voxels + voxel;
+            let first = (0..classes).max_by(|&a, &b| expected[at(a)].total_cmp(&expected[at(b)]));
+            let first = first.unwrap();
+            let second = (0..classes)
+                .filter(|&class| class != first)
+                .fold(f64::NEG_INFINITY, |second, class| second.max(expected[at(class)]));
+            if expected[at(first)] - second > 2.0 * error {
+                let label = (0..classes)
+                    .max_by(|&a, &b| found.values[at(a)].total_cmp(&found.values[at(b)]));
+                assert_eq!(label, Some(first), "{}: {name}, voxel {voxel}", self.case);
+                decided += 1;
+            }
+        }
+        println!(
+            "| {} | arg-max of {name} | {decided} of {voxels} decided, all equal | | |",
+            self.case
+        );
+        assert!(decided * 1000 > voxels * 995, "{decided} of {voxels}");
+    }
 }
 
 fn cast<const N: usize>(data: &[u8], value: impl Fn([u8; N]) -> f64) -> Vec<f64> {
@@ -69,6 +141,6 @@ fn cast<const N: usize>(data: &[u8], value: impl Fn([u8; N]) -> f64) -> Vec<f64>
     chunks.iter().map(|&bytes| value(bytes)).collect()
 }
 
-/// Tolerances of the reference values (their README).
+/// Tolerances of the reference values (their README, for logits).
 const ATOL: f64 = 2e-3;
 const RTOL: f64 = 1e-3;

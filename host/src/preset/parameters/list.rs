@@ -1,6 +1,6 @@
 //! Layers as the parameters that they are made of.
 
-use super::{Parameter, ParameterKind};
+use super::{DECODER, Parameter, ParameterKind, UpBlock};
 
 /// Whether a convolution adds one number per output channel.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -45,6 +45,16 @@ impl List {
         ] {
             self.push(format!("{name}.{part}"), vec![width], kind, 0);
         }
+    }
+
+    /// The two convolutions of an up-block of the image decoder, and their norms.
+    pub(super) fn up_block(&mut self, block: &UpBlock, pixels: u64) {
+        let name = format!("{DECODER}.{}._net", block.name);
+        let UpBlock { input, skip, output, .. } = *block;
+        self.conv(&format!("{name}.0"), output, input + skip, &[3, 3], Bias::Yes, pixels);
+        self.norm(&format!("{name}.1"), output);
+        self.conv(&format!("{name}.3"), output, output, &[3, 3], Bias::Yes, pixels);
+        self.norm(&format!("{name}.4"), output);
     }
 
     /// The five convolutions of a bottleneck and their norms; its hidden width is a quarter of its

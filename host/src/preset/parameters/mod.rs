@@ -86,7 +86,7 @@ impl Preset {
             self.list_resize(block, 0, &mut list);
         }
         for block in self.unused_up_blocks() {
-            self.list_up_block(&block, 0, &mut list);
+            list.up_block(&block, 0);
             self.list_resize(&block, 0, &mut list);
         }
         for (name, width) in self.plain_bottlenecks() {
@@ -198,20 +198,11 @@ impl Preset {
         list.conv(&conv2, decoder.bottleneck, self.encoder.head, &[1, 1], Bias::Yes, padded);
         for block in self.up_blocks() {
             let pixels = self.pixels(block.scale);
-            self.list_up_block(&block, pixels, list);
+            list.up_block(&block, pixels);
             if block.resized {
                 self.list_resize(&block, pixels, list);
             }
         }
-    }
-
-    fn list_up_block(&self, block: &UpBlock, pixels: u64, list: &mut List) {
-        let name = format!("{DECODER}.{}._net", block.name);
-        let input = block.input + block.skip;
-        list.conv(&format!("{name}.0"), block.output, input, &[3, 3], Bias::Yes, pixels);
-        list.norm(&format!("{name}.1"), block.output);
-        list.conv(&format!("{name}.3"), block.output, block.output, &[3, 3], Bias::Yes, pixels);
-        list.norm(&format!("{name}.4"), block.output);
     }
 
     fn list_resize(&self, block: &UpBlock, pixels: u64, list: &mut List) {
