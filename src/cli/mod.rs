@@ -47,7 +47,7 @@ enum Command {
     /// Shows, checks and imports stereo rigs
     #[command(subcommand)]
     Rig(rig::Command),
-    /// Shows what an exported network promises
+    /// Shows what an exported network promises, and checks that it is computed right
     #[command(subcommand)]
     Network(network::Command),
     /// Prints a completion script for a shell

@@ -1,17 +1,23 @@
-//! `occdepth network`: what an exported network promises.
+//! `occdepth network`: what an exported network promises, and whether an engine keeps it.
 
 use super::{Failure, output};
-use occdepth_contract::onnx::ModelProto;
-use occdepth_contract::{Contract, DType, TensorSpec};
+use occdepth::engine::{BUNDLED_NAME, BUNDLED_NETWORK, CpuEngine, Engine as _};
+use occdepth::grid::{GridOutput, LabelOptions};
+use occdepth_contract::onnx::{ModelFile, ModelProto, data_type};
+use occdepth_contract::self_test::{self, Comparison, SelfTest};
+use occdepth_contract::{Contract, TensorSpec, tensor};
 use serde_json::json;
 use sha2::Digest as _;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::error::Error;
+use std::path::{Path, PathBuf};
 
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
     /// Prints the contract of a network: tensors, grid, classes, whether it is trained
     Show(Show),
+    /// Runs the self-test of a network on this machine's engine
+    Check(Check),
 }
 
 #[derive(Debug, clap::Args)]
@@ -24,30 +30,47 @@ pub(crate) struct Show {
     json: bool,
 }
 
+/// Runs the self-test of a network on this machine's engine
+///
+/// Beside each exported N.onnx lies N.selftest.json: how to make one frame, and what the network as it
+/// was trained says about it at some thousand voxels. The engine must say the same, within the
+/// tolerance that the file names.
+///
+/// Exit codes: 0 the engine computes the network, 1 it does not, 2 there is no self-test for this file.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Check {
+    /// The exported network (ONNX); the bundled one when absent
+    file: Option<PathBuf>,
+
+    /// The self-test; by default FILE with the extension `selftest.json`
+    #[arg(long, value_name = "FILE.selftest.json", requires = "file")]
+    self_test: Option<PathBuf>,
+
+    /// Threads that the engine runs on; by default one for each core
+    #[arg(long, value_name = "N")]
+    threads: Option<usize>,
+
+    /// Prints JSON
+    #[arg(long)]
+    json: bool,
+}
+
 pub(crate) fn run(command: &Command) -> Result<(), Failure> {
-    let Command::Show(arguments) = command;
-    let (bytes, origin) = match &arguments.file {
-        Some(path) => {
-            let bytes = std::fs::read(path).map_err(|error| {
-                Failure::configuration(format!("cannot read the network {}", path.display()))
-                    .because(error)
-            })?;
-            (std::borrow::Cow::Owned(bytes), path.display().to_string())
-        }
-        None => {
-            (occdepth::engine::BUNDLED_NETWORK.into(), occdepth::engine::BUNDLED_NAME.to_owned())
-        }
-    };
-    let unusable = |error: Box<dyn std::error::Error + Send + Sync>| {
-        Failure::configuration("the network is not usable").because(error)
-    };
-    let model = ModelProto::from_bytes(&bytes, &origin).map_err(|error| unusable(error.into()))?;
-    let contract = Contract::from_model(&model, &origin).map_err(|error| unusable(error.into()))?;
-    let facts = Facts::of(&model, &bytes);
+    match command {
+        Command::Show(arguments) => show(arguments),
+        Command::Check(arguments) => check(arguments),
+    }
+}
+
+fn show(arguments: &Show) -> Result<(), Failure> {
+    let (file, origin) = read(arguments.file.as_deref()).map_err(unusable)?;
+    let contract =
+        Contract::from_model(&file.model, &origin).map_err(|error| unusable(Box::new(error)))?;
+    let facts = Facts::of(&file);
     if arguments.json {
         output::print_json(&json!({
             "file": origin,
-            "bytes": bytes.len(),
+            "bytes": file.bytes,
             "sha256": facts.sha256,
             "parameters": facts.parameters,
             "opset": facts.opset,
@@ -55,8 +78,120 @@ pub(crate) fn run(command: &Command) -> Result<(), Failure> {
             "contract": contract,
         }))
     } else {
-        output::print(text(&origin, bytes.len(), &contract, &facts).as_bytes())
+        output::print(text(&origin, file.bytes, &contract, &facts).as_bytes())
     }
+}
+
+/// The file, or the bundled network, and its name for messages.
+fn read(path: Option<&Path>) -> Result<(ModelFile, String), Box<dyn Error + Send + Sync>> {
+    let Some(path) = path else {
+        let model = ModelProto::from_bytes(BUNDLED_NETWORK, BUNDLED_NAME)?;
+        let sha256 = sha2::Sha256::digest(BUNDLED_NETWORK).into();
+        let file = ModelFile { model, sha256, bytes: BUNDLED_NETWORK.len() as u64 };
+        return Ok((file, BUNDLED_NAME.into()));
+    };
+    Ok((ModelFile::read(path)?, path.display().to_string()))
+}
+
+fn unusable(error: Box<dyn Error + Send + Sync>) -> Failure {
+    Failure::configuration("the network is not usable").because(error)
+}
+
+fn check(arguments: &Check) -> Result<(), Failure> {
+    let no_test = |error: Box<dyn Error + Send + Sync>| {
+        Failure::configuration("the network cannot be checked").because(error)
+    };
+    let (test, test_origin) = match &arguments.file {
+        Some(file) => {
+            let beside = || self_test::path_beside(file);
+            let path = arguments.self_test.clone().unwrap_or_else(beside);
+            let test = SelfTest::read(&path).map_err(|error| {
+                no_test(error.into())
+                    .hint("`occdepth-host export` writes the self-test beside the network")
+            })?;
+            (test, path.display().to_string())
+        }
+        None => {
+            let test = SelfTest::from_json(BUNDLED_SELF_TEST, BUNDLED_SELF_TEST_NAME);
+            (test.map_err(|error| no_test(error.into()))?, BUNDLED_SELF_TEST_NAME.into())
+        }
+    };
+    let mut engine = match &arguments.file {
+        Some(file) => CpuEngine::open(file, arguments.threads),
+        None => CpuEngine::bundled(arguments.threads),
+    }
+    .map_err(|error| unusable(error.into()))?;
+    let network = engine.description().network_sha256;
+    test.check_network(network, &test_origin).map_err(|error| no_test(error.into()))?;
+    let frame =
+        test.frame(engine.contract(), &test_origin).map_err(|error| no_test(error.into()))?;
+
+    let failed = |error: Box<dyn Error + Send + Sync>| {
+        Failure::work("the engine failed on the self-test").because(error)
+    };
+    engine.bind(&frame.geometry, LabelOptions::default()).map_err(|error| failed(error.into()))?;
+    let [voxels, classes] = {
+        let contract = engine.contract();
+        [contract.grid.dims.iter().map(|&n| n as usize).product(), contract.classes.len()]
+    };
+    let (mut labels, mut logits) = (vec![0; voxels], vec![0.0; voxels * classes]);
+    let grid = GridOutput { labels: &mut labels, confidence: None, logits: Some(&mut logits) };
+    engine.run(&frame.images, grid).map_err(|error| failed(error.into()))?;
+    let comparison =
+        test.compare(tensor::SSC_LOGITS, &logits).map_err(|error| no_test(error.into()))?;
+    report(&test, &comparison, &engine.description().name, arguments.json)?;
+    if comparison.passed() {
+        return Ok(());
+    }
+    Err(Failure::work("the engine does not compute this network").hint(
+        "the file may be damaged, or the engine's build wrong: export the network again, and compare with \
+         `occdepth-host verify`",
+    ))
+}
+
+fn report(
+    test: &SelfTest,
+    comparison: &Comparison,
+    engine: &str,
+    as_json: bool,
+) -> Result<(), Failure> {
+    let Comparison { output, samples, largest, rms, worst, tolerance } = comparison;
+    let (index, found, expected) = worst;
+    let passed = comparison.passed();
+    // The engine hands out the class logits only.
+    let unchecked: Vec<&str> = test
+        .outputs
+        .iter()
+        .map(|samples| samples.name.as_str())
+        .filter(|name| name != output)
+        .collect();
+    if as_json {
+        return output::print_json(&json!({
+            "preset": test.preset,
+            "engine": engine,
+            "output": output,
+            "samples": samples,
+            "largest_error": largest,
+            "rms_error": rms,
+            "tolerance": tolerance,
+            "worst": { "index": index, "found": found, "expected": expected },
+            "not_checked": unchecked,
+            "passed": passed,
+        }));
+    }
+    let mut lines = vec![
+        format!("network    preset {}, engine {engine}", test.preset),
+        format!("samples    {samples} of {output}, errors as shares of what was expected"),
+        format!("largest    {largest:.2e}, at most {:.1e}", tolerance.largest),
+        format!("rms        {rms:.2e}, at most {:.1e}", tolerance.rms),
+        format!("worst      element {index}: {found} instead of {expected}"),
+    ];
+    if !unchecked.is_empty() {
+        let names = unchecked.join(", ");
+        lines.push(format!("not looked at: {names} (the engine does not return them)"));
+    }
+    lines.push(if passed { "passed" } else { "FAILED" }.into());
+    output::print_line(lines.join("\n"))
 }
 
 /// What the file says besides its contract.
@@ -69,7 +204,8 @@ struct Facts {
 }
 
 impl Facts {
-    fn of(model: &ModelProto, bytes: &[u8]) -> Self {
+    fn of(file: &ModelFile) -> Self {
+        let model = &file.model;
         let mut operators = BTreeMap::new();
         let mut parameters = 0;
         if let Some(graph) = &model.graph {
@@ -79,13 +215,15 @@ impl Facts {
             parameters = graph
                 .initializer
                 .iter()
-                .filter(|constant| constant.data_type == DType::F32.onnx())
+                .filter(|constant| {
+                    [data_type::FLOAT, data_type::FLOAT16].contains(&constant.data_type)
+                })
                 .filter_map(|constant| constant.element_count().ok())
                 .sum();
         }
         let opset = model.opset_import.iter().find(|set| set.domain.is_empty());
         Self {
-            sha256: hex(&sha2::Sha256::digest(bytes)),
+            sha256: hex(&file.sha256),
             parameters,
             opset: opset.map_or(0, |set| set.version),
             operators,
@@ -93,7 +231,7 @@ impl Facts {
     }
 }
 
-fn text(origin: &str, bytes: usize, contract: &Contract, facts: &Facts) -> String {
+fn text(origin: &str, bytes: u64, contract: &Contract, facts: &Facts) -> String {
     let Contract { grid, image, training, .. } = contract;
     let [x, y, z] = grid.dims;
     let trained = if training.trained { "trained" } else { "UNTRAINED: its labels mean nothing" };
@@ -147,3 +285,9 @@ fn text(origin: &str, bytes: usize, contract: &Contract, facts: &Facts) -> Strin
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }
+
+/// The self-test of the bundled network.
+const BUNDLED_SELF_TEST: &str = include_str!("../../engines/nano.selftest.json");
+
+/// What messages call [`BUNDLED_SELF_TEST`].
+const BUNDLED_SELF_TEST_NAME: &str = "engines/nano.selftest.json (bundled)";

@@ -3,12 +3,11 @@
 use super::geometry::{self, GeometryTensor, GeometryValues};
 use super::{Engine, EngineDescription, EngineError, EngineTimes};
 use crate::grid::{GridOutput, LabelOptions, Labeller};
-use occdepth_contract::onnx::{MAX_MODEL_BYTES, ModelProto, OnnxError};
+use occdepth_contract::onnx::{ModelFile, ModelProto, OnnxError};
 use occdepth_contract::{Contract, tensor};
 use occdepth_cpu::{Input, Network, Values};
 use occdepth_geometry::network::GeometryInputs;
 use sha2::{Digest, Sha256};
-use std::fs;
 use std::path::Path;
 use std::time::Instant;
 
@@ -29,20 +28,18 @@ pub struct CpuEngine {
 }
 
 impl CpuEngine {
-    /// Loads a network from an ONNX file. `threads` is how many it runs on; `None`: one for each core
+    /// Loads a network from an ONNX file, with its external data if it has any. `threads` is how many it runs on; `None`: one for each core
     /// that this process may use.
     ///
     /// # Errors
     /// A file that cannot be read, is no ONNX model, has no contract or one that does not hold, needs a
     /// depth camera, or has operators that the CPU cannot run.
     pub fn open(path: &Path, threads: Option<usize>) -> Result<Self, EngineError> {
-        let read = |source| EngineError::Read { path: path.into(), source };
-        let origin = path.display().to_string();
-        let size = fs::metadata(path).map_err(read)?.len();
-        if size > MAX_MODEL_BYTES {
-            return Err(OnnxError::TooLarge { origin, found: size }.into());
-        }
-        Self::from_bytes(&fs::read(path).map_err(read)?, &origin, threads)
+        let file = ModelFile::read(path).map_err(|error| match error {
+            OnnxError::Read { path, source } => EngineError::Read { path, source },
+            other => other.into(),
+        })?;
+        Self::load(file.model, file.sha256, &path.display().to_string(), threads)
     }
 
     /// Loads the network that comes with this program, [`BUNDLED_NETWORK`].
@@ -63,9 +60,17 @@ impl CpuEngine {
         threads: Option<usize>,
     ) -> Result<Self, EngineError> {
         let model = ModelProto::from_bytes(bytes, origin)?;
+        Self::load(model, Sha256::digest(bytes).into(), origin, threads)
+    }
+
+    fn load(
+        model: ModelProto,
+        sha256: [u8; 32],
+        origin: &str,
+        threads: Option<usize>,
+    ) -> Result<Self, EngineError> {
         refuse_depth_camera(&model, origin)?;
         let contract = Contract::from_model(&model, origin)?;
-        let sha256: [u8; 32] = Sha256::digest(bytes).into();
         let network = Network::load(model, origin, threads)?;
         let images_shape = extents(&geometry::spec(&contract, tensor::IMAGES)?.shape);
         let voxels: usize = contract.grid.dims.iter().map(|&n| extent(n.into())).product();
