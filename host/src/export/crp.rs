@@ -11,6 +11,9 @@ use super::{
 use crate::preset::{RelationPrior, parameters::RELATION_PRIOR};
 
 /// Features with context, in the shape of `input` `[1, c, x, y, z]`.
+///
+/// What a voxel gathers is a sum over all mega-voxels, not a mean: it, and the convolution that
+/// brings it back to the scale of the features, are f32.
 pub(super) fn emit(
     graph: &mut GraphBuilder<'_>,
     prior: &RelationPrior,
@@ -30,14 +33,16 @@ pub(super) fn emit(
         .emit(graph, &features)?;
     let mega_voxels = context.shape[2..].iter().product();
     let context = graph.reshape(path, &context, &[1, context_width, mega_voxels]);
+    let context = graph.widen(path, &context);
 
-    let mut joined = vec![input.clone()];
+    let mut joined = vec![graph.widen(path, input)];
     for relation in 0..prior.relations {
         let name = format!("{path}.context_prior_logits.{relation}");
         let logits =
             Conv::new(format!("{name}.0"), mega_voxels, &[1; 3]).biased().emit(graph, &features)?;
         let logits = graph.reshape(&name, &logits, &[1, mega_voxels, voxels]);
         let relation = graph.unary("Sigmoid", &name, &logits);
+        let relation = graph.widen(&name, &relation);
         // [context, mega] x [mega, voxel]: the published product, transposed, needs no Transpose.
         let gathered = graph.matmul(&name, &context, &relation);
         joined.push(graph.reshape(&name, &gathered, &[1, context_width, x, y, z]));
@@ -45,5 +50,6 @@ pub(super) fn emit(
     let joined: Vec<&Value> = joined.iter().collect();
     let joined = graph.concat(path, &joined, 1);
     let resized = Conv::new(format!("{path}.resize.0"), width, &[1; 3]).emit(graph, &joined)?;
+    let resized = graph.narrow(path, &resized);
     Bottleneck::new(format!("{path}.resize.1.main.0"), &resized).emit(graph, &resized)
 }

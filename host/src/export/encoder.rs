@@ -82,7 +82,8 @@ fn emit_block(
     Ok(x)
 }
 
-/// Each channel times a gate made from the means of all channels.
+/// Each channel times a gate made from the means of all channels. The means are f32: the sums below
+/// them reach the end of f16 on large maps, and ONNX leaves open what a runtime adds up in.
 fn emit_squeeze_excite(
     graph: &mut GraphBuilder<'_>,
     encoder: &Encoder,
@@ -91,7 +92,9 @@ fn emit_squeeze_excite(
     reduced: usize,
 ) -> Result<Value, ExportError> {
     let reduce = format!("{path}.conv_reduce");
-    let means = graph.global_average(path, x);
+    let wide = graph.widen(path, x);
+    let means = graph.global_average(path, &wide);
+    let means = graph.narrow(path, &means);
     let gate = Conv::new(&reduce, reduced, &[1, 1]).biased().emit(graph, &means)?;
     let gate = activate(graph, &reduce, &gate, encoder.activation);
     let gate = Conv::new(format!("{path}.conv_expand"), x.shape[1], &[1, 1])

@@ -352,7 +352,7 @@ fn contract(preset: &Preset, options: &Options) -> Contract {
         precision: options.precision,
         quirks: Quirks { right_samples_left_pixels: preset.samples_right_with_left_pixels() },
         source_checkpoint: options.source_checkpoint.clone(),
-        exporter: concat!("occdepth-host ", env!("CARGO_PKG_VERSION")).into(),
+        exporter: EXPORTER.into(),
     };
     contract.inputs = contract.expected_inputs();
     contract.outputs = contract.expected_outputs();
@@ -383,6 +383,8 @@ fn doc_string(contract: &Contract) -> String {
     )
 }
 
+/// What contracts say of the program that wrote them.
+pub(crate) const EXPORTER: &str = concat!("occdepth-host ", env!("CARGO_PKG_VERSION"));
 /// Version of the ONNX container that goes with the operator set.
 const IR_VERSION: i64 = 8;
 /// The newest operator set that `TensorRT` 8.5's parser reads.

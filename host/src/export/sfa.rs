@@ -26,7 +26,9 @@ pub(super) fn emit(
     let rows = Rows::emit(graph, features, pixels);
     let seen: Vec<Seen> = (0..rows.views).map(|view| rows.seen(graph, view)).collect();
     let one_sided = match &seen[..] {
-        [left, right] => Some(graph.test("Or", PATH, &left.nowhere, &right.nowhere)),
+        [Seen { nowhere: Some(left), .. }, Seen { nowhere: Some(right), .. }] => {
+            Some(graph.test("Or", PATH, left, right))
+        }
         _ => None,
     };
     let scales = features.iter().zip(&preset.scales).enumerate().map(|(scale, (map, factor))| {
@@ -105,8 +107,9 @@ struct Rows {
 
 /// What a view sees of each voxel.
 struct Seen {
-    /// Truth `[1, N, 1]`: no point of the voxel is visible.
-    nowhere: Value,
+    /// Truth `[1, N, 1]`: no point of the voxel is visible; none where there is no other view that
+    /// could see it.
+    nowhere: Option<Value>,
     /// `[1, N, 1]`: max(visible points, 1); none for patterns of one point, where it is always 1.
     divisor: Option<Value>,
 }
@@ -146,6 +149,9 @@ impl Rows {
 
     /// Visibility is the same at every scale; read at the first.
     fn seen(&self, graph: &mut GraphBuilder<'_>, view: usize) -> Seen {
+        if self.views == 1 && self.points_per_voxel == 1 {
+            return Seen { nowhere: None, divisor: None };
+        }
         let zero_row = graph.integers("hidden", &[], &[self.hidden]);
         let hidden: Vec<Value> = self
             .points(view, 0)
@@ -160,7 +166,7 @@ impl Rows {
             unreachable!("a sampling pattern has at least one point");
         };
         if others.is_empty() {
-            return Seen { nowhere: first.clone(), divisor: None };
+            return Seen { nowhere: Some(first.clone()), divisor: None };
         }
         let first = graph.as_floats(PATH, first);
         let hidden = others.iter().fold(first, |sum, hidden| {
@@ -168,7 +174,7 @@ impl Rows {
             graph.binary("Add", PATH, &sum, &hidden)
         });
         let [points, one] = [self.points_per_voxel as f32, 1.0].map(|x| graph.scalar(x, &hidden));
-        let nowhere = graph.test("Equal", PATH, &hidden, &points);
+        let nowhere = (self.views > 1).then(|| graph.test("Equal", PATH, &hidden, &points));
         let visible = graph.binary("Sub", PATH, &points, &hidden);
         let divisor = graph.binary("Max", PATH, &visible, &one);
         Seen { nowhere, divisor: Some(divisor) }
