@@ -12,10 +12,15 @@
 
 mod common;
 
-use std::{collections::BTreeMap, fs};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+};
 
 use common::{golden, nyu_tiny, tiny};
-use occdepth_host::preset::{Encoder, Parameter, Preset, PresetError};
+use occdepth_host::preset::{
+    Decoder, Encoder, Head, Parameter, Preset, PresetError, RelationPrior,
+};
 use proptest::prelude::*;
 use serde_json::Value;
 
@@ -93,6 +98,111 @@ fn the_published_backbone_has_the_reference_parameters() {
         .collect();
     let b3 = Preset::builtin("kitti-b3").unwrap();
     assert_eq!(shapes(&Preset { encoder: b3.encoder, decoder: b3.decoder, ..tiny() }), reference);
+}
+
+/// No list of names is known for these presets. Names do not depend on widths, so that they follow
+/// from the two that are known: `official` for `SemanticKITTI`, `nyu` for `NYUv2`.
+#[test]
+fn the_other_presets_have_the_known_names() {
+    let test = "the_other_presets_have_the_known_names";
+    let Some(official) = golden(test, "official_keys_kitti_b3_2080ti.json") else { return };
+    let Some(nyu) = golden(test, "nyu_tiny_keys.json") else { return };
+    let names = |path| -> BTreeSet<String> {
+        let keys: BTreeMap<String, Value> =
+            serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
+        keys.into_keys().filter(|name| !is_buffer(name)).collect()
+    };
+    let (official, nyu) = (names(official), names(nyu));
+    for (preset, known, without, with) in [
+        ("kitti-b7", &official, &[][..], &[][..]),
+        ("kitti-b7-flosp", &official, &["flosp_depth."], &[]),
+        ("kitti-mono", &official, &["CP_mega_voxels.", "occ_classes."], &[]),
+        ("monoscene", &official, &["flosp_depth.", "occ_classes."], &[]),
+        ("monoscene-stereo", &official, &["flosp_depth.", "occ_classes."], &[]),
+        ("nyu-b4", &nyu, &["CP_mega_voxels."], &[]),
+        ("nyu-b4-flospdepth", &nyu, &["CP_mega_voxels."], &["flosp_depth."]),
+        ("nyu-b7", &nyu, &[], &["occ_classes."]),
+        ("nyu-b7-flospdepth", &nyu, &[], &["flosp_depth.", "occ_classes."]),
+        ("tartanair", &nyu, &[], &["occ_classes."]),
+    ] {
+        let image_encoder = |name: &String| name.starts_with("net_rgb.encoder.");
+        let found = shapes(&Preset::builtin(preset).unwrap()).into_keys();
+        let found: BTreeSet<String> = found.filter(|name| !image_encoder(name)).collect();
+        let kept = known.iter().filter(|name| !without.iter().any(|part| name.contains(part)));
+        // The cascade's convolution is below the head, which has another name for `NYUv2`.
+        let added = official.iter().filter(|name| with.iter().any(|part| name.contains(part)));
+        let added = added.map(|name| name.replace("ssc_head.", "ssc_head_1_4."));
+        let expected: BTreeSet<String> =
+            kept.cloned().chain(added).filter(|name| !image_encoder(name)).collect();
+        assert_eq!(found, expected, "{preset}");
+    }
+}
+
+/// 150.6 M parameters, as published, with those that nothing reads.
+#[test]
+fn kitti_b7_has_the_published_number_of_parameters() {
+    let preset = Preset::builtin("kitti-b7").unwrap();
+    let all = preset.parameters().into_iter().chain(preset.unused_parameters());
+    let count: usize = all.filter(Parameter::is_trainable).map(|p| p.len()).sum();
+    assert_eq!((count as f64 / 1e5).round() as u32, 1506);
+}
+
+/// Options of which no checkpoint is known add and remove what they say, and no more.
+#[test]
+fn options_change_the_parameters_that_they_name() {
+    let names = |preset: &Preset| -> BTreeSet<String> { shapes(preset).into_keys().collect() };
+    let changed = |a: &Preset, b: &Preset| -> BTreeSet<String> {
+        names(a).symmetric_difference(&names(b)).cloned().collect()
+    };
+    let tiny = tiny();
+    let head = |occluded| Head::Aspp { dilations: vec![1, 2, 3], cascade: true, occluded };
+    let occluded = Preset { head: head(true), ..tiny.clone() };
+    // conv0 and occ_classes with biases; three branches of two convolutions and two norms.
+    let added = changed(&tiny, &occluded);
+    assert_eq!(added.len(), 2 * 2 + 3 * 2 * (1 + 4));
+    assert!(added.iter().all(|name| name.starts_with("net_3d_decoder.occluded_head.")));
+    assert!(!added.contains("net_3d_decoder.occluded_head.conv_classes.weight"));
+
+    let prior = RelationPrior { relations: 2, dilations: vec![1, 2, 3] };
+    let two = Preset { relation_prior: Some(prior), ..tiny.clone() };
+    let removed = [2, 3].iter().flat_map(|relation| {
+        let name = format!("net_3d_decoder.CP_mega_voxels.context_prior_logits.{relation}.0");
+        [format!("{name}.bias"), format!("{name}.weight")]
+    });
+    assert_eq!(changed(&tiny, &two), removed.collect());
+    let resize = &shapes(&two)["net_3d_decoder.CP_mega_voxels.resize.0.weight"];
+    assert_eq!(resize[..], [32, 32 + 2 * 64, 1, 1, 1]);
+
+    // Built from 1/2 on: a checkpoint without up1. Built from 1/1 on: the same checkpoint as ever.
+    let fewer = Preset { scales: vec![2, 4, 8], ..tiny.clone() };
+    let removed = changed(&tiny, &fewer);
+    assert_eq!(removed.len(), 2 * (2 + 4) + 2);
+    assert!(removed.iter().all(|name| name.contains("up1.") || name.contains("output_1_1.")));
+    let decoder = Decoder { return_up_feats: Some(1), ..tiny.decoder.clone() };
+    let kept = Preset { decoder, ..fewer.clone() };
+    assert_eq!(shapes(&kept), shapes(&tiny));
+    assert_eq!(kept.parameters(), fewer.parameters());
+}
+
+/// The shapes that the published configurations state for their 3-D networks, `full_scene_size`.
+#[test]
+fn indoor_volumes_are_stored_as_published() {
+    for (name, stored) in [("nyu-b4", [60, 36, 60]), ("tartanair", [120, 48, 120])] {
+        let preset = Preset::builtin(name).unwrap();
+        assert_eq!(preset.unet.axes.arrange(preset.grid.dims), stored, "{name}");
+    }
+    // The published extent of NYU's scenes, and that an origin has to be given.
+    let preset = Preset::builtin("nyu-b7").unwrap();
+    match preset.geometry(None) {
+        Err(PresetError::Field { field: "grid.origin_m", .. }) => {}
+        other => panic!("{other:?}"),
+    }
+    let grid = preset.geometry(Some([1.0, 2.0, 3.0])).unwrap().grid;
+    assert_eq!(grid.origin_m, [1.0, 2.0, 3.0]);
+    let extent_m = grid.dims.map(|n| f64::from(n) * grid.voxel_size_m);
+    for (found, published) in extent_m.iter().zip([4.8, 4.8, 2.88]) {
+        assert!((found - published).abs() < 1e-9);
+    }
 }
 
 /// The block tables of the reference's encoders, one row per block. No reference values cover a
@@ -177,6 +287,18 @@ fn errors_name_the_field() {
         ("count = 48", "count = 100000", "depth.volume.bins.count"),
         ("widths = [16, 32, 64]", "widths = [16, 30, 64]", "unet.widths"),
         ("width = 320", "width = 4294967295", "image.width"),
+        ("views = 2", "views = 2\nvirtual_stereo = true", "virtual_stereo"),
+        ("full_width = 8\n", "", "project_scale"),
+        (
+            "project_scale = 2",
+            "project_scale = 2\nright_samples_left_pixels = true",
+            "right_samples_left_pixels",
+        ),
+        ("bottleneck = 128", "bottleneck = 128\nreturn_up_feats = 4", "decoder.return_up_feats"),
+        ("bottleneck = 128", "bottleneck = 128\nreturn_up_feats = 3", "decoder.return_up_feats"),
+        ("dims = [128, 128, 16]", "dims = [1024, 1024, 1024]", "grid.dims"),
+        ("origin_m = [0.0,", "origin_m = [inf,", "grid.origin_m"),
+        ("min_m = 2.0", "min_m = -1.0", "depth.volume.bins.min_m"),
     ];
     for (before, after, expected) in cases {
         assert!(nano.contains(before), "{before}");
@@ -190,6 +312,9 @@ fn errors_name_the_field() {
         ("kind = \"slim\"", "kind = \"slim\"\ncascade = true"),
         ("kind = \"slim\"", "kind = \"wide\""),
         ("activation = \"relu\"", ""),
+        ("activation = \"relu\"", "activation = 1"),
+        ("[encoder]", "[encoder]\nchannels = 3"),
+        ("upsample_kernel = 2", "upsample_kernel = 2\naxes = \"yxz\""),
     ] {
         let edited = nano.replacen(before, after, 1);
         assert!(
@@ -197,11 +322,92 @@ fn errors_name_the_field() {
             "{after}"
         );
     }
+    let b3 = Preset::BUILTIN.iter().find(|(name, _)| *name == "kitti-b3").unwrap().1;
+    let edited = b3.replacen("tf_efficientnet_b3_ns\"\n\n[", "tf_efficientnet_b6_ns\"\n\n[", 1);
+    let error = chain(&Preset::parse(&edited, "edited").unwrap_err());
+    assert!(error.contains("encoder") && error.contains("b6") && error.contains("b7"), "{error}");
+    let edited = b3.replacen("cascade = true", "cascade = true\noccluded = true", 1);
+    let edited = edited.replacen("full_width = 16", "", 1);
+    let edited = edited.replacen("project_scale = 2", "project_scale = 1", 1);
+    match Preset::parse(&edited, "edited") {
+        Err(PresetError::Field { field: "unet.full_width", .. }) => {}
+        other => panic!("{other:?}"),
+    }
     let error = Preset::builtin("giga").unwrap_err().to_string();
     assert!(error.starts_with("no preset is called \"giga\"; built in are nano, kitti-b3, "));
 }
 
+/// An error with its causes.
+fn chain(error: &dyn std::error::Error) -> String {
+    error.source().map_or_else(|| error.to_string(), |cause| format!("{error}: {}", chain(cause)))
+}
+
+/// Every value of a document that is neither a table nor an array, in order.
+fn leaves(value: &mut toml::Value) -> Vec<&mut toml::Value> {
+    match value {
+        toml::Value::Table(table) => {
+            table.iter_mut().flat_map(|(_, value)| leaves(value)).collect()
+        }
+        toml::Value::Array(values) => values.iter_mut().flat_map(leaves).collect(),
+        leaf => vec![leaf],
+    }
+}
+
+/// Values that a careless or a hostile document may hold.
+fn any_leaf() -> impl Strategy<Value = toml::Value> {
+    prop_oneof![
+        any::<i64>().prop_map(toml::Value::Integer),
+        (-2_i64..70_000).prop_map(toml::Value::Integer),
+        any::<f64>().prop_map(toml::Value::Float),
+        prop::sample::select(vec![f64::NAN, f64::INFINITY, -0.0, 1e-300, 1e300])
+            .prop_map(toml::Value::Float),
+        any::<bool>().prop_map(toml::Value::Boolean),
+        ".{0,20}".prop_map(toml::Value::String),
+        Just(toml::Value::Array(vec![])),
+        Just(toml::Value::Table(toml::Table::new())),
+    ]
+}
+
 proptest! {
+    /// A document with one or two values replaced is a network or is refused with the document's name
+    /// and the field; whatever is accepted can be counted and listed.
+    #[test]
+    fn documents_with_other_values_are_networks_or_refused_by_field(
+        builtin in prop::sample::select(Preset::BUILTIN.to_vec()),
+        edits in prop::collection::vec((any::<prop::sample::Index>(), any_leaf()), 1..=2),
+    ) {
+        let mut document: toml::Value = toml::from_str(builtin.1).unwrap();
+        for (index, value) in edits {
+            let mut leaves = leaves(&mut document);
+            let at = index.index(leaves.len());
+            *leaves[at] = value;
+        }
+        let text = toml::to_string(&document).unwrap();
+        match Preset::parse(&text, "the document") {
+            Ok(preset) => {
+                prop_assert!(preset.multiply_accumulates().total() > 0);
+                prop_assert!(!preset.parameters().iter().any(Parameter::is_empty));
+                prop_assert!(!preset.unused_parameters().is_empty());
+                prop_assert!(preset.geometry(Some([0.0; 3])).is_ok());
+                let again = toml::to_string(&preset).unwrap();
+                prop_assert_eq!(Preset::parse(&again, "again").unwrap(), preset);
+            }
+            Err(error) => {
+                let said = chain(&error);
+                prop_assert!(said.starts_with("the document: "), "{said}");
+                match error {
+                    PresetError::Field { field, .. } => {
+                        let key = field.rsplit('.').next().unwrap();
+                        prop_assert!(said.contains(field) && text.contains(key), "{said}");
+                    }
+                    // The parser names the line and what it expected there.
+                    PresetError::Parse { .. } => prop_assert!(said.contains("line"), "{said}"),
+                    other => prop_assert!(false, "{other:?}"),
+                }
+            }
+        }
+    }
+
     /// No edit of a valid document makes the parser or the counts panic.
     #[test]
     fn edited_documents_never_panic(position in 0_usize..2000, byte in any::<u8>()) {

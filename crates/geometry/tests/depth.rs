@@ -105,6 +105,42 @@ fn sampling_positions_are_the_published_grid() {
     }
 }
 
+/// Every voxel of the small network's projection grid, in both views.
+#[test]
+fn sampling_positions_of_the_small_network_are_the_published_grids() {
+    let name = "sampling_positions_of_the_small_network_are_the_published_grids";
+    let Some(cameras) = Golden::open(name, "kitti_tiny_inputs.safetensors") else { return };
+    let network = Golden::open(name, "kitti_tiny_eval.safetensors").unwrap();
+    let image = ImageSize { width: 320, height: 96 };
+    let volume = DepthVolume { bins: DepthBins::KITTI, sampling_size: image };
+    let shape = volume.shape(image);
+    let grid = VoxelGrid::new([0.0, -8.0, -2.0], 0.8, [32, 20, 8]).unwrap();
+    for camera in 0..2 {
+        let k = Matrix3::from_row_slice(&cameras.f64("cam_k")[camera * 9..][..9]);
+        let pose = Matrix4::from_row_slice(&cameras.f64("T_velo_2_cam")[camera * 16..][..16]);
+        let projector = Projector::new(&k, &pose, Arithmetic::Double);
+        let expected = network.f32(&format!("depth.grid.cam{camera}"));
+        let (expected, rest) = expected.as_chunks::<3>();
+        assert!(rest.is_empty() && expected.len() == grid.voxel_count());
+        let mut compared = 0;
+        for (index, expected) in expected.iter().enumerate() {
+            let centre = sampling_centre_m(&grid, grid.voxel(index).unwrap());
+            let found = volume.position(&projector.project(centre), shape);
+            if expected.iter().all(|&coordinate| coordinate.total_cmp(&-2.0).is_eq()) {
+                assert!(found.iter().any(|coordinate| !coordinate.is_finite()));
+                continue;
+            }
+            for (axis, cells) in [shape[2], shape[1], shape[0]].into_iter().enumerate() {
+                let expected = cells_from_normalised(expected[axis], cells);
+                let error = (found[axis] - expected).abs();
+                assert!(error <= 2e-5 * expected.abs().max(10.0), "{found:?} {expected}");
+            }
+            compared += 1;
+        }
+        assert!(compared * 2 > grid.voxel_count(), "{compared}");
+    }
+}
+
 #[test]
 fn bins_and_volumes_that_cannot_be_are_refused_by_field() {
     let refused = |bins: DepthBins| bins.validate().unwrap_err().to_string();

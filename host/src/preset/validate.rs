@@ -65,6 +65,12 @@ impl Preset {
             "grid.dims",
             &self.grid.dims,
             &format!("multiples of {step} (4 * project_scale) up to {MAX_DIM}"),
+        )?;
+        check.that(
+            self.grid.dims.iter().map(|&n| u64::from(n)).product::<u64>() <= MAX_VOXELS,
+            "grid.dims",
+            &self.grid.dims,
+            "at most 2^28 voxels",
         )
     }
 
@@ -228,4 +234,5 @@ fn is_scale(scale: u32) -> bool {
 /// Bounds that keep every product of sizes far from overflow and memory within reach.
 const MAX_IMAGE: usize = 8192;
 const MAX_DIM: u32 = 1024;
-const MAX_WIDTH: usize = 8192;
+const MAX_VOXELS: u64 = 1 << 28;
+const MAX_WIDTH: usize = 4096;

@@ -52,6 +52,11 @@ impl Reference {
         Self { case, bytes: fs::read(path).unwrap() }
     }
 
+    /// The same values under another name in the equality table.
+    pub fn named(self, case: &str) -> Self {
+        Self { case: case.into(), ..self }
+    }
+
     /// The file's name without its ending.
     pub fn case(&self) -> &str {
         &self.case

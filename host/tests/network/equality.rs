@@ -4,17 +4,21 @@
 //! `cargo test -p occdepth-host --test network equality -- --nocapture` prints the equality table, one
 //! row per stage.
 
-use burn::tensor::Device;
+use burn::tensor::{Device, Tensor, TensorData};
 use nalgebra::{Matrix3, Matrix4};
 use occdepth_geometry::network::{GeometryInputs, View};
 use occdepth_host::{
-    network::{DepthImage, Inputs},
+    network::{DepthImage, Inputs, Network},
     preset::{Grid, Head, Preset},
     weights::Weights,
 };
 
 use crate::{
-    common::{golden, nyu_tiny, reference::Reference, tiny},
+    common::{
+        golden, nyu_tiny,
+        reference::{Array, Reference},
+        tiny,
+    },
     stages::Stages,
 };
 
@@ -26,6 +30,24 @@ fn the_small_network_equals_the_reference_at_every_stage() {
     let weights = Weights::read_safetensors(&path).unwrap();
     weights.check(&tiny()).unwrap();
     assert_kitti(&tiny(), &weights, &inputs, &expected);
+}
+
+/// The 3-D network on the reference's own input to it: the errors of the stages before, which the
+/// stored weights of the small network amplify, are not in these.
+#[test]
+fn the_3d_network_alone_equals_the_reference() {
+    let test = "the_3d_network_alone_equals_the_reference";
+    let Some((_, expected)) = kitti(test, "kitti_tiny_eval.safetensors") else { return };
+    let Some(path) = golden(test, "kitti_tiny_state_dict.safetensors") else { return };
+    let device = Device::flex();
+    let weights = Weights::read_safetensors(&path).unwrap();
+    let unet = Network::new(&tiny(), &weights, &device).unwrap().net_3d_decoder;
+    let expected = expected.named("kitti_tiny_eval, 3-D network alone");
+    let volume: Vec<f32> = expected.tensor("net3d.x3d_in").1.iter().map(|&x| x as f32).collect();
+    let volume = Tensor::from_data(TensorData::new(volume, [1, 8, 32, 20, 8]), &device);
+    let outputs = unet.forward(volume);
+    let error = expected.assert_close("out.ssc_logit", &Array::new(outputs.ssc_logits));
+    assert!(error < 1e-4, "{error}");
 }
 
 /// The published b3 backbone at the small image size.
