@@ -136,7 +136,7 @@ fn blocks_that_return_up_feats_keeps_are_not_read() {
     assert_eq!(logits(&kept), logits(&narrow));
 }
 
-/// Every sampling pattern, against the contract's formula in plain loops.
+/// Every sampling pattern, against the contract's formula in plain loops; and a network with it runs.
 #[test]
 fn features_are_assigned_as_the_contract_says() {
     let device = Device::flex();
@@ -197,6 +197,10 @@ fn features_are_assigned_as_the_contract_says() {
         assert!(seen_by_both > voxels, "pattern {pattern}");
         let expected: Vec<f32> = expected.into_iter().map(|x| x as f32).collect();
         assert_close(&found, &expected, 1e-5);
+
+        let logits = run(&preset, &Weights::formula(&preset)).ssc_logits;
+        assert_eq!(logits.dims(), [20, 64, 40, 16], "pattern {pattern}");
+        assert!(Array::new(logits).values.iter().all(|x| x.is_finite()), "pattern {pattern}");
     }
 }
 
