@@ -58,6 +58,20 @@ pub enum CpuError {
         /// What would be accepted.
         expected: String,
     },
+    /// A convolution's input is not what the graph's shapes say.
+    #[error("value `{value}`: found {found}, expected what the graph's shapes say")]
+    Convolution {
+        /// The value.
+        value: String,
+        /// What was computed.
+        found: String,
+    },
+    /// A value that is read is computed by no node before.
+    #[error("value `{value}`: found nothing, expected a node or an input that provides it")]
+    Incomplete {
+        /// The value.
+        value: String,
+    },
     /// An operator failed.
     #[error("the network failed")]
     Run(#[from] rten::RunError),

@@ -53,8 +53,11 @@
 mod error;
 pub mod lower;
 mod network;
+mod split;
+mod stage;
 mod tensor;
 mod widen;
+mod winograd;
 
 pub use error::CpuError;
 pub use network::{MAX_THREADS, Network};

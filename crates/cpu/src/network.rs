@@ -1,21 +1,18 @@
 //! A loaded network.
 
-use crate::{CpuError, Input, Output, lower, widen};
+use crate::stage::Stages;
+use crate::{CpuError, Input, Output, lower, split, widen};
 use occdepth_contract::onnx::{ModelProto, ValueInfoProto, data_type};
-use rten::{Model, ModelOptions, NodeId, RunOptions, ThreadPool, Value, ValueOrView};
-use std::sync::Arc;
+use rten::Value;
 
 /// A network on the CPU.
 ///
 /// Each network has its own threads, which sleep between runs.
 pub struct Network {
     description: String,
-    model: Model,
-    options: RunOptions,
+    stages: Stages,
     inputs: Vec<Declared>,
     outputs: Vec<Declared>,
-    /// Bound inputs, and values that follow from them alone.
-    bound: Vec<(NodeId, Value)>,
     /// Positions in `inputs`.
     bound_inputs: Vec<usize>,
 }
@@ -23,7 +20,8 @@ pub struct Network {
 /// An input or output of the graph.
 struct Declared {
     name: String,
-    node: NodeId,
+    /// Of the value in the stages; `None`: nothing reads it.
+    number: Option<usize>,
     /// `None`: the graph leaves it open.
     tensor: Option<(i32, Vec<usize>)>,
 }
@@ -48,28 +46,24 @@ impl Network {
         let mut graph = model.graph.take().unwrap_or_default();
         let widened = widen::widen(&mut graph)
             .map_err(|source| CpuError::Widen { origin: origin.into(), source })?;
+        let (inputs, outputs) = (graph.input.clone(), graph.output.clone());
+        let (graph, convolutions) = split::extract(graph);
         let graph = lower::lower(graph)
             .map_err(|source| CpuError::Lower { origin: origin.into(), source })?;
-        let (inputs, outputs) = (graph.input.clone(), graph.output.clone());
-        let model = ModelProto { graph: Some(graph), ..model };
-        let model = ModelOptions::with_all_ops()
-            .load(model.to_bytes())
-            .map_err(|source| CpuError::Load { origin: origin.into(), source })?;
-        let declared = |values: &[ValueInfoProto]| -> Result<Vec<Declared>, CpuError> {
-            values.iter().map(|value| Declared::find(&model, value)).collect()
+        let parts = split::split(graph, &convolutions);
+        let stages = Stages::load(parts, convolutions, &model, origin, threads)?;
+        let declared = |values: Vec<ValueInfoProto>| {
+            values.into_iter().map(|value| Declared::new(value, &stages)).collect()
         };
-        let pool = Arc::new(ThreadPool::with_num_threads(threads));
         Ok(Self {
             description: format!(
                 "rten {RTEN_VERSION}, {threads} thread{}{}",
                 if threads == 1 { "" } else { "s" },
                 if widened { ", fp16 weights in fp32 arithmetic" } else { "" },
             ),
-            inputs: declared(&inputs)?,
-            outputs: declared(&outputs)?,
-            model,
-            options: RunOptions::default().with_thread_pool(Some(pool)),
-            bound: Vec::new(),
+            inputs: declared(inputs),
+            outputs: declared(outputs),
+            stages,
             bound_inputs: Vec::new(),
         })
     }
@@ -77,6 +71,12 @@ impl Network {
     /// For people: "rten 0.27, 2 threads".
     pub fn description(&self) -> &str {
         &self.description
+    }
+
+    /// How many convolutions of the graph run on this crate's own kernels, not on `rten`'s: those of
+    /// stride 1 with three taps along every axis, padded by their dilation.
+    pub fn own_convolutions(&self) -> usize {
+        self.stages.convolutions()
     }
 
     /// Takes the inputs that stay the same from run to run, instead of those bound before, and computes
@@ -91,19 +91,11 @@ impl Network {
         for input in inputs {
             let position = self.position(input, &positions)?;
             positions.push(position);
-            values.push((self.inputs[position].node, input.to_value()));
+            let number = self.inputs[position].number;
+            values.extend(number.map(|number| (number, input.to_value())));
         }
-        let outputs: Vec<NodeId> = self.outputs.iter().map(|output| output.node).collect();
-        // Everything that no other input can change, computed once instead of in every run.
-        let known = values.iter().map(|(id, value)| (*id, value.as_view().into())).collect();
-        let mut follows = self.model.partial_run(known, &outputs, Some(self.options.clone()))?;
-        // A value that several operators read is returned once for each of them.
-        follows.sort_by_key(|(id, _)| *id);
-        follows.dedup_by_key(|(id, _)| *id);
-        // What the rest of the graph still reads: among it inputs, unchanged.
-        values.retain(|(id, _)| follows.iter().all(|(known, _)| known != id));
-        values.extend(follows);
-        (self.bound, self.bound_inputs) = (values, positions);
+        self.stages.bind(values)?;
+        self.bound_inputs = positions;
         Ok(())
     }
 
@@ -114,12 +106,12 @@ impl Network {
     /// declare; failures of an operator. The network can be used again.
     pub fn run(&mut self, inputs: &[Input<'_>], outputs: &[&str]) -> Result<Vec<Output>, CpuError> {
         let mut given = self.bound_inputs.clone();
-        let mut values: Vec<(NodeId, ValueOrView<'_>)> =
-            Vec::with_capacity(inputs.len() + self.bound.len());
+        let mut values = Vec::with_capacity(inputs.len());
         for input in inputs {
             let position = self.position(input, &given)?;
             given.push(position);
-            values.push((self.inputs[position].node, input.view().into()));
+            let number = self.inputs[position].number;
+            values.extend(number.map(|number| (number, input.view())));
         }
         if let Some(missing) = (0..self.inputs.len()).find(|position| !given.contains(position)) {
             let missing = &self.inputs[missing];
@@ -129,10 +121,9 @@ impl Network {
                 expected: missing.to_string(),
             });
         }
-        values.extend(self.bound.iter().map(|(id, value)| (*id, value.as_view().into())));
-        let nodes: Vec<NodeId> =
+        let numbers: Vec<usize> =
             outputs.iter().map(|name| self.output(name)).collect::<Result<_, _>>()?;
-        let computed = self.model.run(values, &nodes, Some(self.options.clone()))?;
+        let computed = self.stages.run(values, &numbers)?;
         let output = |(name, value): (&&str, Value)| {
             let found = format!("{:?}", value.dtype());
             Output::new(name, value).ok_or_else(|| CpuError::Output {
@@ -175,13 +166,16 @@ impl Network {
         }
     }
 
-    fn output(&self, name: &str) -> Result<NodeId, CpuError> {
+    fn output(&self, name: &str) -> Result<usize, CpuError> {
         let declared = self.outputs.iter().find(|output| output.name == name);
-        declared.map(|output| output.node).ok_or_else(|| CpuError::Output {
-            name: name.into(),
-            found: "an unknown name".into(),
-            expected: names(&self.outputs),
-        })
+        let Some(declared) = declared else {
+            return Err(CpuError::Output {
+                name: name.into(),
+                found: "an unknown name".into(),
+                expected: names(&self.outputs),
+            });
+        };
+        declared.number.ok_or_else(|| CpuError::Incomplete { value: name.into() })
     }
 }
 
@@ -195,12 +189,12 @@ impl std::fmt::Debug for Network {
 }
 
 impl Declared {
-    fn find(model: &Model, value: &ValueInfoProto) -> Result<Self, CpuError> {
+    fn new(value: ValueInfoProto, stages: &Stages) -> Self {
         let tensor = value.static_tensor().and_then(|(dtype, dims)| {
             let shape = dims.iter().map(|&n| usize::try_from(n).ok()).collect::<Option<_>>()?;
             Some((dtype, shape))
         });
-        Ok(Self { name: value.name.clone(), node: model.node_id(&value.name)?, tensor })
+        Self { number: stages.number(&value.name), name: value.name, tensor }
     }
 }
 

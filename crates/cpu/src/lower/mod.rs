@@ -37,8 +37,8 @@ mod conv;
 mod conv_transpose;
 mod fold;
 mod rewrite;
-mod shapes;
-mod window;
+pub(crate) mod shapes;
+pub(crate) mod window;
 
 use occdepth_contract::onnx::{GraphProto, NodeProto, TensorError};
 use rewrite::Rewrite;

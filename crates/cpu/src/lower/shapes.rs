@@ -10,13 +10,13 @@ use std::collections::HashMap;
 /// Shapes come from the declared inputs and constants, operator by operator; what an operator that is
 /// not known here computes may be declared in `value_info`. A shape that stays unknown is no error
 /// before somebody needs it.
-pub(super) struct Shapes<'a> {
+pub(crate) struct Shapes<'a> {
     constants: HashMap<&'a str, &'a TensorProto>,
     shapes: HashMap<&'a str, Vec<usize>>,
 }
 
 impl<'a> Shapes<'a> {
-    pub(super) fn new(graph: &'a GraphProto) -> Self {
+    pub(crate) fn new(graph: &'a GraphProto) -> Self {
         let mut known = Self { constants: HashMap::new(), shapes: HashMap::new() };
         for value in graph.input.iter().chain(&graph.value_info).chain(&graph.output) {
             if let Some((_, dims)) = value.static_tensor() {
@@ -41,12 +41,12 @@ impl<'a> Shapes<'a> {
     }
 
     /// The shape of a value.
-    pub(super) fn of(&self, name: &str) -> Option<&[usize]> {
+    pub(crate) fn of(&self, name: &str) -> Option<&[usize]> {
         self.shapes.get(name).map(Vec::as_slice)
     }
 
     /// A stored value.
-    pub(super) fn constant(&self, name: &str) -> Option<&'a TensorProto> {
+    pub(crate) fn constant(&self, name: &str) -> Option<&'a TensorProto> {
         self.constants.get(name).copied()
     }
 

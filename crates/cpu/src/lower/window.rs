@@ -76,7 +76,7 @@ impl Window {
 }
 
 /// The attribute `name`: `count` integers, `default` where it is absent.
-pub(super) fn integers(
+pub(crate) fn integers(
     node: &NodeProto,
     name: &'static str,
     count: usize,
@@ -96,7 +96,7 @@ pub(super) fn integers(
 }
 
 /// The attribute `name`: one integer, `default` where it is absent.
-pub(super) fn integer(node: &NodeProto, name: &str, default: i64) -> i64 {
+pub(crate) fn integer(node: &NodeProto, name: &str, default: i64) -> i64 {
     node.attribute(name).and_then(|attribute| attribute.i).unwrap_or(default)
 }
 

@@ -149,3 +149,20 @@ fn each(dims: [usize; 3], mut visit: impl FnMut([usize; 3])) {
         }
     }
 }
+
+/// Whole numbers from -4 to 4, from a linear congruential generator (Numerical Recipes).
+pub(crate) struct Integers(pub(crate) u32);
+
+impl Integers {
+    pub(crate) fn take(&mut self, count: usize) -> Vec<f32> {
+        let mut next = || {
+            self.0 = self.0.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (self.0 >> 16) % 9
+        };
+        (0..count).map(|_| next() as f32 - 4.0).collect()
+    }
+
+    pub(crate) fn volume(&mut self, dims: [usize; 5]) -> Volume {
+        Volume { dims, values: self.take(dims.iter().product()) }
+    }
+}

@@ -1,22 +1,12 @@
 //! Lowered operators against direct sums. Values are small integers, so that the order of a sum does
 //! not matter and results are equal to the last bit.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
-#![allow(
-    clippy::cast_possible_wrap,
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "test networks are a few values across"
-)]
-
-mod reference;
-
+use crate::reference::{self, Axis, Integers, Volume};
 use occdepth_contract::onnx::{
     AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto,
     ValueInfoProto, data_type,
 };
 use occdepth_cpu::lower::{LowerError, lower};
 use proptest::prelude::*;
-use reference::{Axis, Volume};
 use rten::{Model, ValueView};
 
 proptest! {
@@ -328,21 +318,4 @@ fn constant(name: &str, volume: &Volume) -> TensorProto {
 fn declared(name: &str, dims: &[usize]) -> ValueInfoProto {
     let dims: Vec<i64> = dims.iter().map(|&extent| extent as i64).collect();
     ValueInfoProto::tensor(name, data_type::FLOAT, &dims)
-}
-
-/// Whole numbers from -4 to 4, from a linear congruential generator (Numerical Recipes).
-struct Integers(u32);
-
-impl Integers {
-    fn take(&mut self, count: usize) -> Vec<f32> {
-        let mut next = || {
-            self.0 = self.0.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            (self.0 >> 16) % 9
-        };
-        (0..count).map(|_| next() as f32 - 4.0).collect()
-    }
-
-    fn volume(&mut self, dims: [usize; 5]) -> Volume {
-        Volume { dims, values: self.take(dims.iter().product()) }
-    }
 }
