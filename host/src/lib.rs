@@ -25,4 +25,5 @@ pub mod export;
 pub mod inspect;
 pub mod network;
 pub mod preset;
+pub mod verify;
 pub mod weights;

@@ -12,7 +12,7 @@ use occdepth_contract::onnx::{
 use occdepth_host::{
     inspect::{
         Report,
-        memory::{ActivationMemory, FloatSize, MemoryError},
+        memory::{ActivationMemory, MemoryError},
     },
     preset::{Module, Preset},
 };
@@ -50,21 +50,19 @@ fn kitti_b3_costs_what_is_published() {
     assert_eq!(giga(module(Module::Head).multiply_accumulates, 1), "123.7");
 }
 
-/// The same for the largest one, counted from the preset alone: its graph would hold 600 MB.
+/// The same for the largest one.
 #[test]
 fn kitti_b7_costs_what_is_published() {
-    let preset = Preset::builtin("kitti-b7").unwrap();
-    let cost = preset.multiply_accumulates();
-    let all: Vec<_> = preset.parameters().into_iter().chain(preset.unused_parameters()).collect();
-    let count = all.iter().filter(|p| p.is_trainable()).map(|p| p.len()).sum();
-    assert_eq!(millions(count, 1), "150.6");
-    assert_eq!(giga(cost.total() + preset.unread_multiply_accumulates(), 0), "1489");
-    let image = cost.encoder + cost.decoder + preset.unread_multiply_accumulates();
-    assert_eq!(giga(image / 2, 1), "470.6");
-    assert_eq!(giga(cost.encoder / 2, 1), "48.4");
-    assert_eq!(giga(cost.depth, 1), "14.0");
-    assert_eq!(giga(cost.unet + cost.relation_prior + cost.head, 1), "534.2");
-    assert_eq!(giga(cost.head, 0), "448");
+    let report = Report::new(&Preset::builtin("kitti-b7").unwrap()).unwrap();
+    let cost = |name| report.module(name).unwrap().multiply_accumulates;
+    assert_eq!(millions(report.parameters, 1), "150.6");
+    let total = report.multiply_accumulates + report.unread_multiply_accumulates;
+    assert_eq!(giga(total, 0), "1489");
+    assert_eq!(giga(report.image_multiply_accumulates_per_view(), 1), "470.6");
+    assert_eq!(giga(cost(Module::Encoder) / 2, 1), "48.4");
+    assert_eq!(giga(cost(Module::DepthNet), 1), "14.0");
+    assert_eq!(giga(report.volume_multiply_accumulates(), 1), "534.2");
+    assert_eq!(giga(cost(Module::Head), 0), "448");
 }
 
 /// Modules add up, and appear only where the network has them.
@@ -139,7 +137,7 @@ fn by_hand() -> GraphProto {
 
 #[test]
 fn memory_is_what_a_count_by_hand_gives() {
-    let memory = ActivationMemory::of(&by_hand(), FloatSize::Single).unwrap();
+    let memory = ActivationMemory::of(&by_hand()).unwrap();
     // The concatenation reads c (over b) and a, 8 values each, and makes e, 16 values.
     assert_eq!(memory.peak_bytes, 4 * (8 + 8 + 16));
     assert_eq!(memory.peak_node, "net_3d_decoder/e");
@@ -149,18 +147,15 @@ fn memory_is_what_a_count_by_hand_gives() {
     assert_eq!(memory.largest().name, "e");
     assert_eq!((memory.largest().shape.as_slice(), memory.largest().bytes), (&[4, 4][..], 64));
 
-    let half = ActivationMemory::of(&by_hand(), FloatSize::Half).unwrap();
-    assert_eq!(half.peak_bytes, 2 * (8 + 8 + 16));
-
     // Without the concatenation, a dies in the product, which is written over it or b; t and e, a
     // byte and four bytes an element, are then the most: 16 + 64.
     let mut shorter = by_hand();
     shorter.node[4].input[1] = "d".into();
-    let memory = ActivationMemory::of(&shorter, FloatSize::Single).unwrap();
+    let memory = ActivationMemory::of(&shorter).unwrap();
     assert_eq!(memory.peak_bytes, 4 * (8 + 16));
     // Kept as an output, a lives to the end: with e and t.
     shorter.output.push(ValueInfoProto::tensor("a", FLOAT, &[8]));
-    let memory = ActivationMemory::of(&shorter, FloatSize::Single).unwrap();
+    let memory = ActivationMemory::of(&shorter).unwrap();
     assert_eq!(memory.peak_bytes, 4 * (8 + 8 + 16));
 }
 
@@ -168,9 +163,9 @@ fn memory_is_what_a_count_by_hand_gives() {
 fn a_value_without_a_shape_is_named() {
     let mut graph = by_hand();
     graph.value_info.retain(|info| info.name != "e");
-    let error = ActivationMemory::of(&graph, FloatSize::Single).unwrap_err();
+    let error = ActivationMemory::of(&graph).unwrap_err();
     assert_eq!(error, MemoryError::Value { value: "e".into() });
-    let error = ActivationMemory::of(&GraphProto::default(), FloatSize::Single).unwrap_err();
+    let error = ActivationMemory::of(&GraphProto::default()).unwrap_err();
     assert_eq!(error, MemoryError::Empty);
 }
 

@@ -2,6 +2,7 @@
 
 mod export;
 mod inspect;
+mod verify;
 
 use clap::{Parser, Subcommand};
 use occdepth_host::preset::Preset;
@@ -23,6 +24,7 @@ pub(crate) struct Cli {
 enum Command {
     Export(export::Arguments),
     Inspect(inspect::Arguments),
+    Verify(verify::Arguments),
 }
 
 /// Why a command failed: whose fault it is decides the exit code.
@@ -49,6 +51,7 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
     let result = match cli.command {
         Command::Export(arguments) => arguments.run(),
         Command::Inspect(arguments) => arguments.run(),
+        Command::Verify(arguments) => arguments.run(),
     };
     let (error, code) = match result {
         Ok(()) => return ExitCode::SUCCESS,

@@ -59,15 +59,6 @@ pub struct Tensor {
     pub bytes: u64,
 }
 
-/// How floats are held.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FloatSize {
-    /// 4 bytes each.
-    Single,
-    /// 2 bytes each, except in the graph's inputs and outputs, which the contract has in 4.
-    Half,
-}
-
 /// A graph whose memory cannot be counted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MemoryError {
@@ -88,8 +79,8 @@ impl ActivationMemory {
     ///
     /// # Errors
     /// [`MemoryError`] when a value's size is not known or the graph is empty.
-    pub fn of(graph: &GraphProto, floats: FloatSize) -> Result<Self, MemoryError> {
-        let sizes = Sizes::of(graph, floats)?;
+    pub fn of(graph: &GraphProto) -> Result<Self, MemoryError> {
+        let sizes = Sizes::of(graph)?;
         let mut walk = Walk::new(graph);
         let mut modules: Vec<ModuleMemory> = Vec::new();
         let (mut peak_bytes, mut peak_node) = (0, None);
@@ -147,38 +138,31 @@ struct Sizes {
 }
 
 impl Sizes {
-    fn of(graph: &GraphProto, floats: FloatSize) -> Result<Self, MemoryError> {
-        let size = |info: &ValueInfoProto, float_bytes: u64| {
+    fn of(graph: &GraphProto) -> Result<Self, MemoryError> {
+        let size = |info: &ValueInfoProto| {
             let unknown = || MemoryError::Value { value: info.name.clone() };
             let (elem_type, dims) = info.static_tensor().ok_or_else(unknown)?;
             let shape: Option<Vec<u64>> =
                 dims.iter().map(|&extent| u64::try_from(extent).ok()).collect();
             let shape = shape.ok_or_else(unknown)?;
-            let bytes = element_bytes(elem_type, float_bytes).ok_or_else(unknown)?;
+            let bytes = element_bytes(elem_type).ok_or_else(unknown)?;
             let count = shape.iter().try_fold(1_u64, |count, &extent| count.checked_mul(extent));
             let bytes = count.and_then(|n| n.checked_mul(bytes)).ok_or_else(unknown)?;
             Ok((shape, bytes))
         };
-        let inner = match floats {
-            FloatSize::Single => 4,
-            FloatSize::Half => 2,
-        };
         let mut values = HashMap::new();
-        for info in &graph.value_info {
-            values.insert(info.name.clone(), size(info, inner)?);
-        }
-        for info in &graph.output {
-            values.insert(info.name.clone(), size(info, 4)?);
+        for info in graph.value_info.iter().chain(&graph.output) {
+            values.insert(info.name.clone(), size(info)?);
         }
         let mut input_bytes = 0;
         for info in &graph.input {
-            input_bytes += size(info, 4)?.1;
+            input_bytes += size(info)?.1;
         }
         let mut weight_bytes = 0;
         for constant in &graph.initializer {
             let unknown = || MemoryError::Value { value: constant.name.clone() };
             let count = constant.element_count().map_err(|_| unknown())?;
-            let bytes = element_bytes(constant.data_type, inner).ok_or_else(unknown)?;
+            let bytes = element_bytes(constant.data_type).ok_or_else(unknown)?;
             weight_bytes += count as u64 * bytes;
         }
         Ok(Self { values, input_bytes, weight_bytes })
@@ -196,11 +180,10 @@ impl Sizes {
     }
 }
 
-fn element_bytes(elem_type: i32, float_bytes: u64) -> Option<u64> {
+fn element_bytes(elem_type: i32) -> Option<u64> {
     match elem_type {
-        data_type::FLOAT => Some(float_bytes),
+        data_type::FLOAT | data_type::INT32 => Some(4),
         data_type::FLOAT16 => Some(2),
-        data_type::INT32 => Some(4),
         data_type::INT64 | data_type::DOUBLE => Some(8),
         data_type::BOOL | data_type::UINT8 | data_type::INT8 => Some(1),
         _ => None,
@@ -237,18 +220,13 @@ impl<'g> Walk<'g> {
             let last = self.last_read.get(output.as_str()).copied().unwrap_or(step);
             if is_view {
                 let viewed = node.input.first().and_then(|x| self.buffer_of.get(x.as_str()));
-                match viewed.copied() {
-                    // A view of an input or a constant takes nothing.
-                    None => continue,
-                    Some(buffer) if self.buffers[buffer].0 == bytes => {
-                        self.buffer_of.insert(output, buffer);
-                        let (_, until) = &mut self.buffers[buffer];
-                        *until = last.max(*until);
-                        continue;
-                    }
-                    // Half precision becomes an output in single precision: a copy after all.
-                    Some(_) => {}
+                // A view of an input or a constant takes nothing.
+                if let Some(&buffer) = viewed {
+                    self.buffer_of.insert(output, buffer);
+                    let (_, until) = &mut self.buffers[buffer];
+                    *until = last.max(*until);
                 }
+                continue;
             }
             let reused = (index == 0).then(|| self.overwritten(step, node, bytes)).flatten();
             let buffer = reused.unwrap_or_else(|| {

@@ -23,9 +23,9 @@ use serde::Serialize;
 use crate::{
     export::{self, ExportError, Options},
     preset::{Module, Parameter, Preset, cost},
-    weights::Weights,
 };
-use memory::{ActivationMemory, FloatSize, MemoryError};
+use memory::{ActivationMemory, MemoryError};
+use occdepth_contract::Precision;
 
 /// Parameters, multiply-accumulates and activation memory of one network, for a batch of one frame
 /// of all views.
@@ -46,9 +46,9 @@ pub struct Report {
     /// Multiply-accumulates that the published code adds in the image decoder for maps that nothing
     /// reads ([`Preset::unread_multiply_accumulates`]).
     pub unread_multiply_accumulates: u64,
-    /// Activation memory in single precision.
+    /// Activation memory of the network exported in single precision.
     pub memory_f32: ActivationMemory,
-    /// Activation memory in half precision.
+    /// Activation memory of the network exported in half precision, which keeps some values in single.
     pub memory_f16: ActivationMemory,
 }
 
@@ -77,20 +77,17 @@ pub enum InspectError {
 }
 
 impl Report {
-    /// Counts everything for `preset`.
-    ///
-    /// The graph is made with weights of zeros, so this takes as long as an export without reading
-    /// and writing files.
+    /// Counts everything for `preset`, which takes no weights.
     ///
     /// # Errors
     /// If the preset makes no network.
     pub fn new(preset: &Preset) -> Result<Self, InspectError> {
-        let weights = zeros(preset);
-        let model = export::export(preset, &weights, &Options::untrained("with zeros"))?;
-        drop(weights);
-        let graph = model.graph.unwrap_or_default();
-        let memory_f32 = ActivationMemory::of(&graph, FloatSize::Single)?;
-        let memory_f16 = ActivationMemory::of(&graph, FloatSize::Half)?;
+        let memory = |precision| -> Result<ActivationMemory, InspectError> {
+            let options = Options { precision, ..Options::untrained("") };
+            Ok(ActivationMemory::of(&export::outline(preset, &options)?)?)
+        };
+        let memory_f32 = memory(Precision::Fp32)?;
+        let memory_f16 = memory(Precision::Fp16)?;
 
         let (read, unread) = (preset.parameters(), preset.unused_parameters());
         let of = |parameters: &[Parameter], module| {
@@ -145,18 +142,6 @@ impl Report {
         let reports = modules.iter().filter_map(|module| self.module(*module));
         reports.map(|report| report.multiply_accumulates).sum()
     }
-}
-
-/// Weights of the preset's names and shapes; memory that is only ever zero costs next to nothing.
-fn zeros(preset: &Preset) -> Weights {
-    let mut weights = Weights::default();
-    for parameter in preset.parameters() {
-        let values = vec![0.0; parameter.len()];
-        weights
-            .insert(parameter.name, parameter.shape, values)
-            .expect("as many values as the shape has elements");
-    }
-    weights
 }
 
 impl fmt::Display for Report {

@@ -1,0 +1,160 @@
+//! Whether a file is an export of a preset with these weights, as far as can be said without running
+//! it.
+
+use std::fmt::Debug;
+
+use occdepth_contract::{
+    Contract, Precision,
+    onnx::{AttributeProto, GraphProto, ModelProto, NodeProto},
+    tensor,
+};
+
+use super::VerifyError;
+use crate::{
+    export::{self, Options},
+    preset::Preset,
+    weights::Weights,
+};
+
+/// Every field of the contract that follows from the preset.
+pub(super) fn contract(
+    contract: &Contract,
+    preset: &Preset,
+    origin: &str,
+) -> Result<(), VerifyError> {
+    let quirk = preset.samples_right_with_left_pixels();
+    let class_names = |classes: &[occdepth_contract::Class]| {
+        classes.iter().map(|class| class.name.clone()).collect::<Vec<_>>()
+    };
+    let depth = preset.depth.map(|depth| depth.volume);
+    let fields = [
+        field("preset", &contract.preset, &preset.name),
+        field("dataset", &contract.dataset.as_str(), &preset.dataset.name()),
+        field("views", &(contract.views as usize), &preset.views),
+        field("virtual_stereo", &contract.virtual_stereo, &preset.virtual_stereo),
+        field("image", &contract.image, &preset.image),
+        field("scales", &contract.scales, &preset.scales),
+        field("pattern", &contract.pattern, &preset.pattern),
+        field("project_scale", &contract.project_scale, &preset.project_scale),
+        field("grid.origin_m", &contract.grid.origin_m, &preset.grid.origin_m),
+        field("grid.voxel_size_m", &contract.grid.voxel_size_m, &preset.grid.voxel_size_m),
+        field("grid.dims", &contract.grid.dims, &preset.grid.dims),
+        field("depth", &contract.depth, &depth),
+        field("fit", &contract.fit, &preset.fit),
+        field(
+            "quirks.right_samples_left_pixels",
+            &contract.quirks.right_samples_left_pixels,
+            &quirk,
+        ),
+        field("classes", &class_names(&contract.classes), &class_names(&preset.dataset.classes())),
+    ];
+    match fields.into_iter().flatten().next() {
+        None => Ok(()),
+        Some((field, found, expected)) => {
+            Err(VerifyError::Field { origin: origin.into(), field, found, expected })
+        }
+    }
+}
+
+/// The weights fit the preset and, where both say so, are of the checkpoint that the file was
+/// exported from.
+pub(super) fn weights(
+    contract: &Contract,
+    preset: &Preset,
+    weights: &Weights,
+    origin: &str,
+) -> Result<(), VerifyError> {
+    if let (Some(found), Some(provenance)) = (&contract.source_checkpoint, weights.provenance())
+        && *found != provenance.source_sha256
+    {
+        return Err(VerifyError::Field {
+            origin: origin.into(),
+            field: "source_checkpoint",
+            found: found.clone(),
+            expected: format!("{} as the weights have it", provenance.source_sha256),
+        });
+    }
+    Ok(weights.check(preset)?)
+}
+
+/// The file's graph is node by node the one that this preset exports to; only the values of its
+/// constants are not looked at.
+///
+/// A file that another version of the exporter has written may differ and be right all the same: its
+/// numbers decide.
+pub(super) fn graph(
+    model: &ModelProto,
+    contract: &Contract,
+    preset: &Preset,
+    origin: &str,
+) -> Result<(), VerifyError> {
+    let has = |name: &str| contract.outputs.iter().any(|output| output.name == name);
+    let options = Options {
+        precision: contract.precision,
+        occupancy_output: has(tensor::OCC_LOGITS),
+        occluded_output: has(tensor::OCCLUDED_LOGITS),
+        ..Options::untrained("")
+    };
+    if contract.precision == Precision::Int8 || contract.exporter != export::EXPORTER {
+        return Ok(());
+    }
+    let expected = export::outline(preset, &options)?;
+    let empty = GraphProto::default();
+    let found = model.graph.as_ref().unwrap_or(&empty);
+    let differs = |element: String, found: String, expected: String| {
+        let origin = origin.to_owned();
+        Err(VerifyError::Graph { origin, element, found, expected })
+    };
+    let nodes = found.node.iter().zip(&expected.node).enumerate();
+    if let Some((position, (found, expected))) = nodes.into_iter().find(|(_, (a, b))| a != b) {
+        let parts = described(found).into_iter().zip(described(expected));
+        let (found, expected) = parts.into_iter().find(|(a, b)| a != b).unwrap_or_default();
+        return differs(format!("node {position}"), found, expected);
+    }
+    let (count, expected_count) = (found.node.len(), expected.node.len());
+    if count != expected_count {
+        return differs("number of nodes".into(), count.to_string(), expected_count.to_string());
+    }
+    let shape = |graph: &GraphProto| {
+        let constants = graph.initializer.iter();
+        constants.map(|c| (c.name.clone(), c.dims.clone(), c.data_type)).collect::<Vec<_>>()
+    };
+    let (constants, expected_constants) = (shape(found), shape(&expected));
+    let pairs = constants.iter().zip(&expected_constants);
+    if let Some((found, expected)) = pairs.into_iter().find(|(found, expected)| found != expected) {
+        return differs("constant".into(), format!("{found:?}"), format!("{expected:?}"));
+    }
+    let (count, expected_count) = (constants.len(), expected_constants.len());
+    if count != expected_count {
+        return differs(
+            "number of constants".into(),
+            count.to_string(),
+            expected_count.to_string(),
+        );
+    }
+    Ok(())
+}
+
+/// What a node is, most telling first.
+fn described(node: &NodeProto) -> [String; 4] {
+    let NodeProto { op_type, name, input, output, attribute, .. } = node;
+    let values = attribute.iter().map(|attribute| {
+        let AttributeProto { name, f, i, s, ints, .. } = attribute;
+        format!("{name} {f:?} {i:?} {s:?} {ints:?}")
+    });
+    [
+        format!("{op_type} {name}"),
+        format!("{name} of {input:?}"),
+        format!("{name} to {output:?}"),
+        format!("{name} with {}", values.collect::<Vec<_>>().join(", ")),
+    ]
+}
+
+/// A field that differs: name, found, expected.
+fn field<T: PartialEq + Debug>(
+    name: &'static str,
+    found: &T,
+    expected: &T,
+) -> Option<(&'static str, String, String)> {
+    (found != expected).then(|| (name, format!("{found:?}"), format!("{expected:?}")))
+}
