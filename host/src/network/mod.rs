@@ -140,11 +140,12 @@ impl Network {
     }
 
     /// The 3-D network on voxel features [C, N].
-    pub fn complete(&self, volume: Tensor<2>) -> Outputs {
+    fn complete(&self, volume: Tensor<2>) -> Outputs {
         let [width, _] = volume.dims();
         let [x, y, z] = self.dims;
         let volume = unet3d::arrange(volume.reshape([1, width, x, y, z]), self.axes);
-        let restore = |logits: Tensor<4>| unet3d::arrange(logits.unsqueeze(), self.axes).squeeze();
+        let restore =
+            |logits: Tensor<4>| unet3d::arrange(logits.unsqueeze(), self.axes).squeeze_dim(0);
         let outputs = self.net_3d_decoder.forward(volume);
         Outputs {
             ssc_logits: restore(outputs.ssc_logits),
