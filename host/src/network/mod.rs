@@ -140,7 +140,7 @@ impl Network {
     }
 
     /// The 3-D network on voxel features [C, N].
-    fn complete(&self, volume: Tensor<2>) -> Outputs {
+    pub fn complete(&self, volume: Tensor<2>) -> Outputs {
         let [width, _] = volume.dims();
         let [x, y, z] = self.dims;
         let volume = unet3d::arrange(volume.reshape([1, width, x, y, z]), self.axes);
