@@ -28,8 +28,8 @@ pub struct CpuEngine {
 }
 
 impl CpuEngine {
-    /// Loads a network from an ONNX file, with its external data if it has any. `threads` is how many it runs on; `None`: one for each core
-    /// that this process may use.
+    /// Loads a network from an ONNX file, with its external data if it has any. `threads` is how many
+    /// it runs on; `None`: one for each core that this process may use.
     ///
     /// # Errors
     /// A file that cannot be read, is no ONNX model, has no contract or one that does not hold, needs a

@@ -67,10 +67,9 @@ fn a_graph_that_declares_other_shapes_than_its_contract_is_refused_by_tensor() {
 
 #[test]
 fn a_network_that_needs_a_depth_camera_says_so() {
-    let mut model = network::model(&network::contract());
-    let depth = ValueInfoProto::tensor("depth_m", data_type::FLOAT, &[1, 1, 4, 8]);
-    model.graph.as_mut().unwrap().input.push(depth);
-    let error = refused(&model);
+    let mut contract = Contract { views: 1, virtual_stereo: true, ..network::contract() };
+    contract.inputs = contract.expected_inputs();
+    let error = refused(&network::model(&contract));
     assert_eq!(field(&error), "graph.input.depth_m");
     assert!(error.to_string().contains("depth camera"), "{error}");
 }
