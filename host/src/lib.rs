@@ -22,6 +22,7 @@
 #![forbid(unsafe_code)]
 
 pub mod export;
+pub mod import;
 pub mod inspect;
 pub mod network;
 pub mod preset;

@@ -1,6 +1,7 @@
 //! The command line: one file per subcommand, and how errors become lines and exit codes.
 
 mod export;
+mod import;
 mod inspect;
 mod verify;
 
@@ -23,6 +24,7 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Export(export::Arguments),
+    Import(import::Arguments),
     Inspect(inspect::Arguments),
     Verify(verify::Arguments),
 }
@@ -50,6 +52,7 @@ impl Failure {
 pub(crate) fn run(cli: Cli) -> ExitCode {
     let result = match cli.command {
         Command::Export(arguments) => arguments.run(),
+        Command::Import(arguments) => arguments.run(),
         Command::Inspect(arguments) => arguments.run(),
         Command::Verify(arguments) => arguments.run(),
     };

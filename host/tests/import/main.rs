@@ -1,0 +1,64 @@
+//! Import: checkpoints that real `PyTorch` wrote, the published names, and bad input.
+//!
+//! `host/tests/fixtures/make.py` wrote the checkpoints and says with which releases.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::float_cmp,
+    reason = "small known numbers, and values that are equal to the bit"
+)]
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod formats;
+mod fuzz;
+mod presets;
+mod program;
+mod refusals;
+
+use std::{
+    fs::File,
+    io::Write,
+    path::{Path, PathBuf},
+};
+
+use occdepth_host::preset::Preset;
+use serde_json::{Map, Value, json};
+
+/// A file that `make.py` wrote.
+fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
+}
+
+/// The network of the fixtures.
+fn small() -> Preset {
+    Preset::read(&fixture("small.toml")).unwrap()
+}
+
+/// Element `i` of the tensor `name` in the fixtures' network, as `make.py` documents it.
+fn small_value(name: &str, i: usize) -> f32 {
+    (crc32fast::hash(name.as_bytes()) % 1000) as f32 + i as f32 / 64.0
+}
+
+/// A safetensors file with these names and shapes, all zeros, that takes no space on disk.
+fn sparse(path: &Path, tensors: impl IntoIterator<Item = (String, Vec<usize>)>) {
+    let mut entries = Map::new();
+    let mut start = 0;
+    for (name, shape) in tensors {
+        let (dtype, size) = if name.ends_with("num_batches_tracked") || name.ends_with("voxel_num")
+        {
+            ("I64", 8)
+        } else {
+            ("F32", 4)
+        };
+        let end = start + size * shape.iter().product::<usize>();
+        entries.insert(name, json!({"dtype": dtype, "shape": shape, "data_offsets": [start, end]}));
+        start = end;
+    }
+    let header = Value::Object(entries).to_string();
+    let mut file = File::create(path).unwrap();
+    file.write_all(&(header.len() as u64).to_le_bytes()).unwrap();
+    file.write_all(header.as_bytes()).unwrap();
+    file.set_len((8 + header.len() + start) as u64).unwrap();
+}
