@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::tiny;
+use common::{nyu_tiny, tiny};
 use image::{Rgb, RgbImage};
 use npyz::NpyFile;
 use occdepth_contract::{
@@ -97,11 +97,13 @@ fn single_view_and_rgbd_networks_are_verified_too() {
     let report = verified(&single, Precision::Fp32, 1, &Options::default());
     assert_eq!(report.failures(), [""; 0]);
 
-    let rgbd = Preset { views: 1, virtual_stereo: true, ..tiny() };
+    // Axes in another order, an origin per scene, no depth net: what the 3-D network reads is the
+    // assignment.
     let options = Options { stages: true, ..Options::default() };
-    let report = verified(&rgbd, Precision::Fp32, 1, &options);
+    let report = verified(&nyu_tiny(), Precision::Fp32, 1, &options);
     assert_eq!(report.failures(), [""; 0]);
-    assert!(report.stages.iter().any(|stage| stage.name == "assignment" && stage.scale > 1e-3));
+    let volume = report.stages.iter().find(|stage| stage.name == "volume").unwrap();
+    assert!(volume.scale > 1e-3 && volume.relative() < 1e-4, "{volume:?}");
 }
 
 /// Half precision: rounded weights within a wider tolerance, and every value's magnitude known.
@@ -303,6 +305,29 @@ fn the_program_says_whether_a_file_is_right() {
         let text = String::from_utf8(output.stderr).unwrap();
         assert!(text.contains(expected), "{text}");
     }
+    // Constants in a file of their own are read with it, or missed by name.
+    let [apart, data] = ["apart.onnx", "apart.onnx.data"].map(|name| folder.path().join(name));
+    let output = Command::new(env!("CARGO_BIN_EXE_occdepth-host"))
+        .args([
+            "export",
+            "--preset",
+            "nano",
+            "--no-self-test",
+            "--external-data-above",
+            "1000",
+            "-o",
+        ])
+        .arg(&apart)
+        .output()
+        .unwrap();
+    assert!(output.status.success() && data.is_file(), "{output:?}");
+    let apart = apart.to_str().unwrap();
+    assert!(verify(&[apart, "--weights", "hash"]).status.success());
+    fs::remove_file(data).unwrap();
+    let output = verify(&[apart, "--weights", "hash"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("apart.onnx.data"));
+
     let other = folder.path().join("not.onnx");
     fs::write(&other, "not a network").unwrap();
     let output = verify(&[other.to_str().unwrap(), "--weights", "hash"]);
