@@ -1,6 +1,7 @@
 //! The tensors of the network contract, checked against a preset.
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
+use occdepth_contract::self_test::Frame;
 use occdepth_geometry::network::GeometryInputs;
 
 use crate::preset::{IMAGE_CHANNELS, Preset};
@@ -149,6 +150,24 @@ impl Inputs {
         };
         let inputs = Self::without_depth_image(preset, images, geometry, device)?;
         Ok(Self { rgbd: Some(rgbd), ..inputs })
+    }
+
+    /// A frame of the contract (of a self-test, or of files) as tensors on `device`.
+    ///
+    /// # Errors
+    /// For the first tensor that does not fit `preset`.
+    pub fn from_frame(
+        preset: &Preset,
+        frame: &Frame,
+        device: &Device,
+    ) -> Result<Self, InputsError> {
+        let images = frame.images.clone();
+        let Some(depth) = &frame.depth else {
+            return Self::new(preset, images, &frame.geometry, device);
+        };
+        let image =
+            DepthImage { depth_m: depth.depth_m.clone(), baseline_focal: depth.baseline_focal };
+        Self::with_depth_image(preset, images, image, &frame.geometry, device)
     }
 
     fn without_depth_image(

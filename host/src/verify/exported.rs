@@ -111,27 +111,19 @@ struct Measure {
     half: bool,
 }
 
-/// Adds max |x| of every float value that a node makes as an output.
+/// Adds max |x| of every float value between nodes as an output.
 fn measure_all(graph: &mut GraphProto) -> Vec<Measure> {
-    let floats = |info: &&ValueInfoProto| {
-        let elem_type = info.static_tensor().map(|(elem_type, _)| elem_type);
-        matches!(elem_type, Some(data_type::FLOAT | data_type::FLOAT16))
-    };
-    let measured: Vec<Measure> = graph
+    let floats: Vec<(String, i32, Vec<i64>)> = graph
         .value_info
         .iter()
-        .filter(floats)
-        .map(|info| Measure {
-            value: info.name.clone(),
-            output: format!("range/{}", info.name),
-            half: info.static_tensor().is_some_and(|(elem, _)| elem == data_type::FLOAT16),
+        .filter_map(|info| {
+            let (elem_type, shape) = info.static_tensor()?;
+            let is_float = matches!(elem_type, data_type::FLOAT | data_type::FLOAT16);
+            is_float.then(|| (info.name.clone(), elem_type, shape))
         })
         .collect();
-    for Measure { value, output, half } in &measured {
-        let elem_type = if *half { data_type::FLOAT16 } else { data_type::FLOAT };
-        let shape = graph.value_info.iter().find(|info| info.name == *value);
-        let shape = shape.and_then(ValueInfoProto::static_tensor).unwrap_or_default().1;
-        let magnitude = format!("magnitude/{value}");
+    let measures = floats.into_iter().map(|(value, elem_type, shape)| {
+        let [magnitude, output] = ["magnitude", "range"].map(|kind| format!("{kind}/{value}"));
         let node = |op: &str, input: &str, output: &str, attribute| NodeProto {
             op_type: op.into(),
             name: output.into(),
@@ -140,11 +132,12 @@ fn measure_all(graph: &mut GraphProto) -> Vec<Measure> {
             attribute,
             ..NodeProto::default()
         };
-        let flat = vec![AttributeProto::int("keepdims", 0)];
-        graph.node.push(node("Abs", value, &magnitude, vec![]));
-        graph.node.push(node("ReduceMax", &magnitude, output, flat));
+        let to_a_scalar = vec![AttributeProto::int("keepdims", 0)];
+        graph.node.push(node("Abs", &value, &magnitude, vec![]));
+        graph.node.push(node("ReduceMax", &magnitude, &output, to_a_scalar));
         graph.value_info.push(ValueInfoProto::tensor(&magnitude, elem_type, &shape));
-        graph.output.push(ValueInfoProto::tensor(output, elem_type, &[]));
-    }
-    measured
+        graph.output.push(ValueInfoProto::tensor(&output, elem_type, &[]));
+        Measure { value, output, half: elem_type == data_type::FLOAT16 }
+    });
+    measures.collect()
 }

@@ -7,10 +7,7 @@ use occdepth_contract::{Contract, self_test::Frame, tensor};
 
 use super::{VerifyError, stages::Stage};
 use crate::{
-    network::{
-        DepthImage, Inputs, InputsError, Network, Outputs, assignment, depth, unet3d,
-        virtual_stereo,
-    },
+    network::{Inputs, Network, Outputs, assignment, depth, unet3d, virtual_stereo},
     preset::{DEPTH_GAIN, Preset},
     weights::Weights,
 };
@@ -48,7 +45,7 @@ pub(super) fn run(
 ) -> Result<Native, VerifyError> {
     let device = Device::flex();
     let network = Network::new(preset, weights, &device)?;
-    let inputs = inputs(preset, frame, &device)?;
+    let inputs = Inputs::from_frame(preset, frame, &device)?;
     let mut native = Native { tensors: BTreeMap::new(), seconds: 0.0 };
     let start = Instant::now();
     let Outputs { ssc_logits, occ_logits, occluded_logits, .. } = if stages {
@@ -107,16 +104,4 @@ fn run_in_parts(
     native.keep(Stage::HALF, ascent.half)?;
     native.keep(Stage::PROJECTION, ascent.projection)?;
     Ok(network.complete(volume))
-}
-
-fn inputs(preset: &Preset, frame: &Frame, device: &Device) -> Result<Inputs, InputsError> {
-    let images = frame.images.clone();
-    match &frame.depth {
-        Some(depth) => {
-            let image =
-                DepthImage { depth_m: depth.depth_m.clone(), baseline_focal: depth.baseline_focal };
-            Inputs::with_depth_image(preset, images, image, &frame.geometry, device)
-        }
-        None => Inputs::new(preset, images, &frame.geometry, device),
-    }
 }

@@ -81,8 +81,11 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "{} ({}, {:?}) on {}, against the network in burn",
-            self.file, self.preset, self.precision, self.engine
+            "{} ({}, {}) on {}, against the network in burn",
+            self.file,
+            self.preset,
+            format!("{:?}", self.precision).to_lowercase(),
+            self.engine
         )?;
         let header = ["tensor", "values", "largest", "error", "relative", "RMS"];
         let [name, cells @ ..] = header;
