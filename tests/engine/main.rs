@@ -8,6 +8,8 @@
 )]
 
 mod bundled;
+mod damaged;
+mod foreign;
 mod loading;
 mod network;
 mod running;

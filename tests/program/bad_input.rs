@@ -157,6 +157,39 @@ fn images() {
     infer(&grey, &grey, 2, &["grey.png", "colour"]);
 }
 
+/// A network that computes something else than its self-test says is a failure; a self-test that is
+/// missing, damaged or another network's is a mistake of whoever asked.
+#[test]
+fn self_tests() {
+    let directory = tempfile::tempdir().unwrap();
+    let [path, beside] = ["n.onnx", "n.selftest.json"].map(|name| directory.path().join(name));
+    let good = fs::read(NANO).unwrap();
+    fs::write(&path, &good).unwrap();
+    refused(&["network", "check", text(&path)], 2, &["n.selftest.json", "hint: "]);
+    fs::write(&beside, "{}").unwrap();
+    refused(&["network", "check", text(&path)], 2, &["n.selftest.json", "self-test document"]);
+    let document = fs::read_to_string(NANO.replace(".onnx", ".selftest.json")).unwrap();
+    fs::write(&beside, &document).unwrap();
+    assert!(run(&["network", "check", text(&path)]).status.success());
+
+    // One weight with another sign.
+    let mut model = occdepth_contract::onnx::ModelProto::from_bytes(&good, "nano").unwrap();
+    let name = "net_3d_decoder.ssc_head.conv_classes.weight";
+    let constants = &mut model.graph.as_mut().unwrap().initializer;
+    let constant = constants.iter_mut().find(|constant| constant.name == name).unwrap();
+    constant.raw_data[3] ^= 0x80;
+    fs::write(&path, model.to_bytes()).unwrap();
+    refused(&["network", "check", text(&path)], 2, &["network_sha256", "another network"]);
+    // Whoever changed it has changed the checksum as well.
+    let hash = |path: &Path| -> String {
+        let bytes = occdepth_contract::onnx::sha256(&[path]).unwrap();
+        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    };
+    let forged = document.replace(&hash(Path::new(NANO)), &hash(&path));
+    fs::write(&beside, forged).unwrap();
+    refused(&["network", "check", text(&path)], 1, &["does not compute"]);
+}
+
 #[test]
 fn networks() {
     let directory = tempfile::tempdir().unwrap();
@@ -201,8 +234,10 @@ fn networks() {
         assert!(json.contains(from), "{from} in {json}");
         Some(json.replacen(from, to, 1))
     };
-    with_metadata(replaced("\"contract_version\":\"1.0\"", "\"contract_version\":\"9.0\""));
-    show(&["contract_version", "9.0", "1.0"]);
+    let version = occdepth_contract::CONTRACT_VERSION;
+    let ours = format!("\"contract_version\":\"{version}\"");
+    with_metadata(replaced(&ours, "\"contract_version\":\"9.0\""));
+    show(&["contract_version", "9.0", version]);
     with_metadata(replaced("\"project_scale\":2", "\"project_scale\":1"));
     show(&["pixels"]);
     with_metadata(replaced("\"pattern\":", "\"pattern\":9,\"was\":"));

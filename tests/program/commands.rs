@@ -34,6 +34,20 @@ fn the_bundled_network_is_shown_as_untrained() {
     assert!(succeed(&["network", "show"]).contains("UNTRAINED"));
 }
 
+/// The bundled network, and a file with its self-test beside it.
+#[test]
+fn the_engine_computes_the_bundled_network() {
+    let said = succeed(&["network", "check"]);
+    assert!(said.ends_with("passed\n") && said.contains("nano"), "{said}");
+    let shown: Value =
+        serde_json::from_str(&succeed(&["network", "check", NANO, "--json", "--threads", "1"]))
+            .unwrap();
+    assert_eq!(shown["passed"], true);
+    assert_eq!(shown["output"], "ssc_logits");
+    let largest = shown["largest_error"].as_f64().unwrap();
+    assert!(largest < shown["tolerance"]["largest"].as_f64().unwrap());
+}
+
 #[test]
 fn the_demo_rig_is_valid_and_imports_to_itself() {
     assert!(succeed(&["rig", "check", DEMO_RIG]).trim_end().ends_with("valid"));

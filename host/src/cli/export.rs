@@ -2,7 +2,10 @@
 
 use super::{Failure, preset};
 use clap::{Args, ValueEnum};
-use occdepth_contract::{Contract, Precision, self_test};
+use occdepth_contract::{
+    Contract, Precision,
+    self_test::{self, Tolerance},
+};
 use occdepth_host::{
     export::{self, Options, StagedFiles},
     preset::Preset,
@@ -88,6 +91,7 @@ impl Arguments {
             .map_err(Failure::execution)?;
         let contract = Contract::from_model(&model, "export").map_err(Failure::execution)?;
         drop(model);
+        let mut note = String::new();
         if !self.no_self_test {
             let test = export::self_test(&preset, &weights, &contract, sha256)
                 .map_err(Failure::configuration)?;
@@ -96,12 +100,19 @@ impl Arguments {
                     file.write_all(test.to_json().as_bytes())
                 })
                 .map_err(Failure::execution)?;
+            // More than usual: the network amplifies rounding, and its user should know.
+            if test.tolerance != Tolerance::of(contract.precision) {
+                note = format!(
+                    "; rounding its weights to fp16 moves its logits by {:.1} % (rms)",
+                    test.tolerance.rms / export::AMPLIFICATION * 100.0
+                );
+            }
         }
         files.commit().map_err(Failure::execution)?;
         // The files are written: a closed standard output is no reason to fail.
         let _ = writeln!(
             std::io::stdout(),
-            "{}: preset {}, {:.2} MB, {}",
+            "{}: preset {}, {:.2} MB, {}{note}",
             self.output.display(),
             preset.name,
             bytes as f64 / 1e6,

@@ -135,8 +135,9 @@ pub struct Tolerance {
 }
 
 impl Tolerance {
-    /// What is right for an engine of `precision`: about ten times what was measured on the networks
-    /// of the golden values (`benches/results/fp16.md`), and a hundredth of what a wrong layer does.
+    /// What is right for an engine of `precision` on a network that amplifies errors no more than usual:
+    /// about ten times what well-conditioned networks show (`benches/results/fp16.md`), far less than
+    /// what a wrong layer does.
     pub const fn of(precision: Precision) -> Self {
         match precision {
             Precision::Fp32 => Self { largest: 1e-3, rms: 2e-4 },

@@ -2,9 +2,13 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 #![allow(clippy::print_stdout, reason = "measured errors are shown with --nocapture")]
 
+#[path = "../common/mod.rs"]
 mod common;
+mod graph;
+mod precision;
+mod presets;
+mod self_test;
 
-use burn::tensor::Device;
 use common::{golden, reference::Reference, tiny};
 use nalgebra::{Matrix3, Matrix4};
 use occdepth::{
@@ -13,12 +17,11 @@ use occdepth::{
 };
 use occdepth_contract::{
     Contract,
-    onnx::{GraphProto, ModelProto, data_type},
+    onnx::{ModelProto, data_type},
 };
 use occdepth_geometry::network::{GeometryInputs, View};
 use occdepth_host::{
     export::{ExportError, Options, export},
-    network::{Inputs, Network},
     preset::{Head, Parameter, Preset},
     weights::{Weights, WeightsError},
 };
@@ -45,53 +48,6 @@ fn the_bundled_network_is_what_its_command_writes() {
     let contract = Contract::from_model(&model, "nano.onnx").unwrap();
     assert!(!contract.training.trained);
     assert!(contract.training.note.contains("untrained"), "{}", contract.training.note);
-}
-
-#[test]
-fn every_preset_gives_a_static_folded_graph() {
-    let (_, _, model) = nano();
-    assert_static(&model);
-    // The published shape, without the time to make and fold 40 million weights: the small network
-    // has every part that it has.
-    let preset = tiny();
-    let options = Options { occupancy_output: true, ..Options::untrained("by the formula") };
-    assert_static(&export(&preset, &Weights::formula(&preset), &options).unwrap());
-}
-
-/// Opset 17 with the operators that every runtime has; every value defined once, before its use, with
-/// a static shape; nothing that is not used.
-fn assert_static(model: &ModelProto) {
-    assert_eq!(model.opset_import.len(), 1);
-    assert_eq!((model.opset_import[0].domain.as_str(), model.opset_import[0].version), ("", 17));
-    let graph: &GraphProto = model.graph.as_ref().unwrap();
-    let mut defined: BTreeSet<&str> = graph
-        .input
-        .iter()
-        .map(|input| input.name.as_str())
-        .chain(graph.initializer.iter().map(|constant| constant.name.as_str()))
-        .collect();
-    assert_eq!(defined.len(), graph.input.len() + graph.initializer.len());
-    let declared = graph.value_info.iter().chain(&graph.output);
-    let shaped: BTreeSet<&str> = declared
-        .filter(|value| value.static_tensor().is_some())
-        .map(|value| value.name.as_str())
-        .collect();
-    let mut used: BTreeSet<&str> = graph.output.iter().map(|output| output.name.as_str()).collect();
-    let mut names = BTreeSet::new();
-    for node in &graph.node {
-        assert!(OPERATORS.contains(&node.op_type.as_str()), "{}", node.op_type);
-        assert!(names.insert(node.name.as_str()), "{} twice", node.name);
-        for input in node.input.iter().filter(|input| !input.is_empty()) {
-            assert!(defined.contains(input.as_str()), "{}: {input} is not defined", node.name);
-            used.insert(input);
-        }
-        for output in &node.output {
-            assert!(defined.insert(output), "{output} twice");
-            assert!(shaped.contains(output.as_str()), "{output} has no static shape");
-        }
-    }
-    let unused: Vec<&&str> = defined.difference(&used).collect();
-    assert!(unused.is_empty(), "{unused:?}");
 }
 
 /// Weights are exported by their published names, each once, and only those that the pass reads.
@@ -218,49 +174,6 @@ fn assert_matches(
     println!("{} logits, largest error {largest:.2e}", expected.len());
 }
 
-/// The exported nano network and the network in burn are one function.
-#[test]
-fn the_exported_network_is_the_network_in_burn() {
-    let (preset, weights, model) = nano();
-    // A camera 1.7 m up that looks ahead, and one half a metre to its right.
-    let view = |baseline_m: f64| View {
-        k: Matrix3::new(190.0, 0.0, 160.0, 0.0, 190.0, 48.0, 0.0, 0.0, 1.0),
-        cam_from_ego: Matrix4::new(
-            0.0,
-            -1.0,
-            0.0,
-            -baseline_m, //
-            0.0,
-            0.0,
-            -1.0,
-            0.0, //
-            1.0,
-            0.0,
-            0.0,
-            0.0, //
-            0.0,
-            0.0,
-            0.0,
-            1.0,
-        ),
-    };
-    let geometry =
-        GeometryInputs::new(&preset.geometry(None).unwrap(), &[view(0.0), view(0.5)]).unwrap();
-    let pixels = 2 * 3 * preset.image.width * preset.image.height;
-    let images: Vec<f32> = (0..pixels).map(|i| ((i * 7919) % 1000) as f32 / 250.0 - 2.0).collect();
-
-    let device = Device::flex();
-    let network = Network::new(&preset, &weights, &device).unwrap();
-    let inputs = Inputs::new(&preset, images.clone(), &geometry, &device).unwrap();
-    let expected: Vec<f32> = network.forward(inputs).ssc_logits.into_data().try_to_vec().unwrap();
-    let found = run(&model, &images, &geometry);
-    assert_eq!(found.len(), expected.len());
-    let scale = expected.iter().fold(0.0_f32, |largest, x| largest.max(x.abs()));
-    let error = found.iter().zip(&expected).fold(0.0_f32, |worst, (a, b)| worst.max((a - b).abs()));
-    println!("largest logit {scale}, largest error {error:.2e}");
-    assert!(scale > 0.1 && error <= 1e-4 * scale, "error {error} at logits up to {scale}");
-}
-
 /// The logits `[C, X, Y, Z]` of one frame on the CPU engine.
 fn run(model: &ModelProto, images: &[f32], geometry: &GeometryInputs) -> Vec<f32> {
     let mut engine = CpuEngine::from_bytes(&model.to_bytes(), "export", Some(2)).unwrap();
@@ -276,34 +189,3 @@ fn run(model: &ModelProto, images: &[f32], geometry: &GeometryInputs) -> Vec<f32
     engine.run(images, output).unwrap();
     logits
 }
-
-/// What an export may use: operators of opset 17 that `TensorRT` 8.5 to 11 and the CPU engine run.
-const OPERATORS: [&str; 27] = [
-    "Add",
-    "AveragePool",
-    "Cast",
-    "Concat",
-    "Conv",
-    "ConvTranspose",
-    "Div",
-    "Equal",
-    "Gather",
-    "Gemm",
-    "GlobalAveragePool",
-    "LeakyRelu",
-    "MatMul",
-    "Max",
-    "Mul",
-    "Or",
-    "ReduceL2",
-    "ReduceSum",
-    "Relu",
-    "Reshape",
-    "Resize",
-    "Sigmoid",
-    "Softmax",
-    "Split",
-    "Sub",
-    "Transpose",
-    "Where",
-];
