@@ -13,9 +13,9 @@ Usage:
 It runs `onnx.checker` with full checks, shape inference in strict mode (every value must get the shape
 that the file declares), lists the operators, and then runs ONNX Runtime on the CPU with the inputs
 that `verify` has written (`in.NAME.npy`) and compares with the outputs of the native network
-(`out.NAME.npy`), with the tolerances of `verify`: largest error as a share of the largest magnitude,
-root mean square error as a share of that of the expected values. Half-precision files run in half
-precision here, which `verify` does not do. Without a folder it stops after the shapes.
+(`out.NAME.npy`) as `verify` does (`tolerance.json`): the largest error as a share of the largest
+magnitude, the root mean square error as a share of that of the expected values. Without a folder it
+stops after the shapes.
 
 Exit code: 0 equal, 1 the file is wrong or differs, 2 bad usage.
 """
@@ -30,9 +30,6 @@ from collections import Counter
 
 import numpy as np
 import onnx
-
-# As `occdepth_contract::self_test::Tolerance`.
-TOLERANCES = {"fp32": (1e-3, 2e-4), "fp16": (5e-2, 2e-2)}
 
 
 def main() -> int:
@@ -166,7 +163,11 @@ def load(folder, kind, spec):
 
 def compare(arguments, contract, outputs) -> int:
     """The error table; 1 if an output is beyond tolerance."""
-    largest_allowed, rms_allowed = TOLERANCES[contract["precision"]]
+    try:
+        tolerance = json.loads((arguments.frame / "tolerance.json").read_text())
+        largest_allowed, rms_allowed = tolerance["largest"], tolerance["rms"]
+    except (OSError, ValueError, KeyError) as error:
+        raise Failure(f"{arguments.frame}/tolerance.json: {error!r}") from error
     print(f"{'output':20}{'values':>12}{'largest':>12}{'error':>12}{'relative':>12}{'RMS':>12}  labels")
     code = 0
     for spec in contract["outputs"]:
@@ -188,7 +189,7 @@ def compare(arguments, contract, outputs) -> int:
         if not (relative <= largest_allowed and rms <= rms_allowed):
             print(
                 f"check_onnx: output {spec['name']}: relative {relative:.2e}, RMS {rms:.2e},"
-                f" allowed {largest_allowed:.0e} and {rms_allowed:.0e}",
+                f" allowed {largest_allowed:.1e} and {rms_allowed:.1e}",
                 file=sys.stderr,
             )
             code = 1

@@ -111,7 +111,14 @@ fn single_view_and_rgbd_networks_are_verified_too() {
 fn half_precision_is_compared_and_measured() {
     let report = verified(&tiny(), Precision::Fp16, 1, &Options::default());
     assert_eq!(report.failures(), [""; 0]);
-    assert_eq!(report.tolerance, Tolerance::of(Precision::Fp16));
+    // The tolerance follows from what rounding does to this network, measured without the file.
+    let own = Tolerance::of(Precision::Fp16);
+    assert_eq!(report.rounding.len(), 2);
+    let moved = report.rounding.iter().map(|moved| moved.rms).fold(0.0, f64::max);
+    assert!(moved > 1e-5, "{moved}");
+    let allowed = (4.0 * moved).max(f64::from(own.rms));
+    assert!((f64::from(report.tolerance.rms) / allowed - 1.0).abs() < 1e-6, "{allowed}");
+    assert!(report.tolerance.largest >= own.largest && report.tolerance.largest <= 1.0);
     // Rounding to eleven bits shows: it is not the single-precision network.
     assert!(report.outputs[0].relative() > 1e-5, "{}", report.outputs[0].relative());
     let halves = report.ranges.iter().filter(|range| range.half).count();
@@ -285,6 +292,10 @@ fn the_program_says_whether_a_file_is_right() {
     let npy = NpyFile::new(&bytes[..]).unwrap();
     assert_eq!(npy.shape(), [2, 8, 32768]);
     assert!(npy.into_vec::<i32>().unwrap().iter().any(|&index| index > 0));
+
+    let json = fs::read(dump.join("tolerance.json")).unwrap();
+    let tolerance: Tolerance = serde_json::from_slice(&json).unwrap();
+    assert_eq!(tolerance, Tolerance::of(Precision::Fp32));
 
     // Other weights: one line, exit code 1.
     let output = verify(&[file, "--weights", "hash", "--seed", "2"]);

@@ -1,4 +1,4 @@
-//! The frame and the native outputs as NumPy files, for other runtimes
+//! The frame, the native outputs and what is allowed, for other runtimes
 //! (`host/scripts/check_onnx.py`).
 
 use std::{fs, io, path::Path};
@@ -6,18 +6,20 @@ use std::{fs, io, path::Path};
 use npyz::{AutoSerialize, WriterBuilder as _};
 use occdepth_contract::{
     Contract, TensorSpec,
-    self_test::{Frame, Values},
+    self_test::{Frame, Tolerance, Values},
 };
 
 use super::native::Native;
 use crate::export::{WriteError, write_atomically};
 
-/// Writes `in.NAME.npy` for every input and `out.NAME.npy` for every output of the contract.
+/// Writes `in.NAME.npy` for every input and `out.NAME.npy` for every output of the contract, and
+/// `tolerance.json`.
 pub(super) fn write(
     folder: &Path,
     contract: &Contract,
     frame: &Frame,
     native: &Native,
+    tolerance: Tolerance,
 ) -> Result<(), WriteError> {
     fs::create_dir_all(folder).map_err(|source| WriteError { path: folder.into(), source })?;
     for (name, values) in frame.inputs() {
@@ -29,7 +31,10 @@ pub(super) fn write(
         let values = Values::F32(native.tensor(&spec.name));
         write_one(&folder.join(format!("out.{}.npy", spec.name)), spec, values)?;
     }
-    Ok(())
+    let path = folder.join("tolerance.json");
+    let json = serde_json::to_vec(&tolerance)
+        .map_err(|error| WriteError { path: path.clone(), source: error.into() })?;
+    write_atomically(&path, &json)
 }
 
 fn write_one(path: &Path, spec: &TensorSpec, values: Values<'_>) -> Result<(), WriteError> {

@@ -54,7 +54,7 @@ use occdepth_contract::{
 use occdepth_cpu::CpuError;
 
 use crate::{
-    export::{ExportError, WriteError},
+    export::{self, AMPLIFICATION, ExportError, WriteError},
     network::InputsError,
     preset::Preset,
     weights::{Weights, WeightsError},
@@ -75,7 +75,9 @@ pub struct Verification {
 /// How to verify.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
-    /// What is right; none: [`Tolerance::of`] the file's precision.
+    /// What is right; none: [`Tolerance::of`] the file's precision, and for half precision at least
+    /// [`AMPLIFICATION`] times what rounding the weights does to the native network, as the file's
+    /// self-test has it. The native network then runs twice.
     pub tolerance: Option<Tolerance>,
     /// Also compare the values between the parts of the network. The exported graph then has more
     /// outputs, which keeps a runtime from fusing across them.
@@ -85,7 +87,7 @@ pub struct Options {
     pub ranges: bool,
     /// Threads of the exported network; none: one for each core.
     pub threads: Option<usize>,
-    /// A folder for inputs and native outputs as `.npy`.
+    /// A folder for inputs and native outputs as `.npy`, and the tolerance.
     pub dump: Option<PathBuf>,
 }
 
@@ -208,9 +210,23 @@ impl Verification {
             _ => Vec::new(),
         };
         let native = native::run(&preset, &weights, &contract, frame, options.stages)?;
+        let rounding = match (contract.precision, options.tolerance) {
+            (Precision::Fp16, None) => {
+                let rounded = export::rounded(&preset, &weights);
+                let rounded = native::run(&preset, &rounded, &contract, frame, false)?;
+                let moved = contract.outputs.iter().map(|output| {
+                    let [found, expected] = [&rounded, &native].map(|of| of.tensor(&output.name));
+                    Comparison::new(&output.name, found, expected, None)
+                });
+                moved.collect()
+            }
+            _ => Vec::new(),
+        };
         drop(weights);
+        let tolerance =
+            options.tolerance.unwrap_or_else(|| tolerance(contract.precision, &rounding));
         if let Some(folder) = &options.dump {
-            dump::write(folder, &contract, frame, &native)?;
+            dump::write(folder, &contract, frame, &native, tolerance)?;
         }
         let exported =
             exported::run(model, &origin, &contract, frame, &stages, ranges, options.threads)?;
@@ -236,7 +252,8 @@ impl Verification {
             preset: preset.name,
             precision: contract.precision,
             engine: exported.engine,
-            tolerance: options.tolerance.unwrap_or_else(|| Tolerance::of(contract.precision)),
+            tolerance,
+            rounding,
             outputs,
             stages,
             ranges: exported.ranges,
@@ -245,6 +262,19 @@ impl Verification {
             exported_seconds: exported.run_seconds,
         })
     }
+}
+
+/// The precision's own tolerance, or more where rounding the weights alone does more.
+fn tolerance(precision: Precision, rounding: &[Comparison]) -> Tolerance {
+    let Tolerance { largest, rms } = Tolerance::of(precision);
+    #[allow(clippy::cast_possible_truncation, reason = "shares, for people and a comparison")]
+    let at_least = |bound: f32, moved: f64| {
+        if moved.is_finite() { (moved as f32 * AMPLIFICATION).clamp(bound, 1.0) } else { bound }
+    };
+    rounding.iter().fold(Tolerance { largest, rms }, |tolerance, moved| Tolerance {
+        largest: at_least(tolerance.largest, moved.relative()),
+        rms: at_least(tolerance.rms, moved.rms),
+    })
 }
 
 /// The largest magnitude of half precision.

@@ -22,6 +22,9 @@ pub struct Report {
     pub tolerance: Tolerance,
     /// The outputs of the contract, in its order.
     pub outputs: Vec<Comparison>,
+    /// What rounding the weights to half precision does to the outputs of the native network, where
+    /// the tolerance follows from it.
+    pub rounding: Vec<Comparison>,
     /// Values between the parts of the network, in the order of the data, if asked for. They are
     /// there to find where an error enters; no tolerance holds for them.
     pub stages: Vec<Comparison>,
@@ -120,6 +123,16 @@ impl fmt::Display for Report {
                 }
                 writeln!(f)?;
             }
+        }
+        for moved in &self.rounding {
+            writeln!(
+                f,
+                "{}: rounding the weights to half precision moves the native network's by {:.2e}, RMS \
+                 {:.2e}",
+                moved.name,
+                moved.relative(),
+                moved.rms
+            )?;
         }
         if !self.ranges.is_empty() {
             let halves = self.ranges.iter().filter(|range| range.half).count();
