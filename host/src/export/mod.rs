@@ -58,8 +58,8 @@ mod unet3d;
 mod virtual_stereo;
 
 pub use file::{StagedFiles, WriteError, write_atomically, write_atomically_with};
-pub use self_test::{AMPLIFICATION, VectorsError, self_test};
 pub(crate) use self_test::rounded;
+pub use self_test::{AMPLIFICATION, VectorsError, self_test};
 
 use crate::{
     preset::{Preset, PresetError, parameters::HEAD},

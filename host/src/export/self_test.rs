@@ -1,7 +1,7 @@
 //! The self-test of an export: one frame, and what the network in burn says about it.
 
 use crate::{
-    network::{self, Inputs, InputsError, Network},
+    network::{Inputs, InputsError, Network},
     preset::{ParameterKind, Preset},
     weights::{Weights, WeightsError},
 };
@@ -87,17 +87,7 @@ fn run(
 ) -> Result<Vec<(String, Vec<f32>)>, VectorsError> {
     let device = Device::flex();
     let network = Network::new(preset, weights, &device)?;
-    let images = frame.images.clone();
-    let inputs = match &frame.depth {
-        Some(depth) => {
-            let image = network::DepthImage {
-                depth_m: depth.depth_m.clone(),
-                baseline_focal: depth.baseline_focal,
-            };
-            Inputs::with_depth_image(preset, images, image, &frame.geometry, &device)?
-        }
-        None => Inputs::new(preset, images, &frame.geometry, &device)?,
-    };
+    let inputs = Inputs::from_frame(preset, frame, &device)?;
     let mut computed = network.forward(inputs);
     let mut outputs = Vec::new();
     for output in &contract.outputs {
