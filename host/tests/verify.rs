@@ -9,7 +9,7 @@ use image::{Rgb, RgbImage};
 use npyz::NpyFile;
 use occdepth_contract::{
     METADATA_KEY, Precision,
-    onnx::{ModelProto, TensorProto},
+    onnx::{ModelProto, NodeProto, TensorProto},
     self_test::Tolerance,
 };
 use occdepth_host::{
@@ -214,6 +214,26 @@ fn what_is_no_export_of_the_preset_is_refused_by_field() {
         VerifyError::Graph { element, found, .. } => {
             assert_eq!(element, "node 3");
             assert!(found.contains("Tanh"), "{found}");
+        }
+        other => panic!("{other}"),
+    }
+    // A node, and a constant, too many.
+    let mut longer = model.clone();
+    let graph = longer.graph.as_mut().unwrap();
+    let last = graph.node.last().unwrap().clone();
+    graph.node.push(NodeProto { name: "more".into(), output: vec!["more".into()], ..last });
+    match refused(&longer, &preset, &weights) {
+        VerifyError::Graph { found, expected, .. } => {
+            assert_eq!((found.as_str(), expected.as_str()), ("Reshape more", "nothing"));
+        }
+        other => panic!("{other}"),
+    }
+    let mut larger = model.clone();
+    let graph = larger.graph.as_mut().unwrap();
+    graph.initializer.push(TensorProto::from_f32("more", &[1], &[0.0]));
+    match refused(&larger, &preset, &weights) {
+        VerifyError::Graph { found, expected, .. } => {
+            assert_eq!((found.as_str(), expected.as_str()), ("more [1] of type 1", "nothing"));
         }
         other => panic!("{other}"),
     }

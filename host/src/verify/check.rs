@@ -105,39 +105,43 @@ pub(super) fn graph(
         let origin = origin.to_owned();
         Err(VerifyError::Graph { origin, element, found, expected })
     };
-    let nodes = found.node.iter().zip(&expected.node).enumerate();
-    if let Some((position, (found, expected))) = nodes.into_iter().find(|(_, (a, b))| a != b) {
+    if let Some((position, found, expected)) = first_difference(&found.node, &expected.node) {
         let parts = described(found).into_iter().zip(described(expected));
         let (found, expected) = parts.into_iter().find(|(a, b)| a != b).unwrap_or_default();
         return differs(format!("node {position}"), found, expected);
     }
-    let (count, expected_count) = (found.node.len(), expected.node.len());
-    if count != expected_count {
-        return differs("number of nodes".into(), count.to_string(), expected_count.to_string());
-    }
-    let shape = |graph: &GraphProto| {
+    let constants = |graph: &GraphProto| {
         let constants = graph.initializer.iter();
         constants.map(|c| (c.name.clone(), c.dims.clone(), c.data_type)).collect::<Vec<_>>()
     };
-    let (constants, expected_constants) = (shape(found), shape(&expected));
-    let pairs = constants.iter().zip(&expected_constants);
-    if let Some((found, expected)) = pairs.into_iter().find(|(found, expected)| found != expected) {
-        return differs("constant".into(), format!("{found:?}"), format!("{expected:?}"));
-    }
-    let (count, expected_count) = (constants.len(), expected_constants.len());
-    if count != expected_count {
-        return differs(
-            "number of constants".into(),
-            count.to_string(),
-            expected_count.to_string(),
-        );
+    let (found, expected) = (constants(found), constants(&expected));
+    if let Some((position, found, expected)) = first_difference(&found, &expected) {
+        let described = |constant: Option<&(String, Vec<i64>, i32)>| match constant {
+            Some((name, dims, data_type)) => format!("{name} {dims:?} of type {data_type}"),
+            None => "nothing".into(),
+        };
+        return differs(format!("constant {position}"), described(found), described(expected));
     }
     Ok(())
 }
 
+/// The first position at which two lists differ, and what they have there; a list that has ended has
+/// nothing.
+fn first_difference<'a, T: PartialEq>(
+    found: &'a [T],
+    expected: &'a [T],
+) -> Option<(usize, Option<&'a T>, Option<&'a T>)> {
+    let mut positions = 0..found.len().max(expected.len());
+    let position = positions.find(|&position| found.get(position) != expected.get(position))?;
+    Some((position, found.get(position), expected.get(position)))
+}
+
 /// What a node is, most telling first.
-fn described(node: &NodeProto) -> [String; 4] {
-    let NodeProto { op_type, name, input, output, attribute, .. } = node;
+fn described(node: Option<&NodeProto>) -> [String; 5] {
+    let Some(NodeProto { op_type, name, input, output, attribute, domain, doc_string }) = node
+    else {
+        return std::array::from_fn(|_| "nothing".into());
+    };
     let values = attribute.iter().map(|attribute| {
         let AttributeProto { name, f, i, s, ints, .. } = attribute;
         format!("{name} {f:?} {i:?} {s:?} {ints:?}")
@@ -147,6 +151,7 @@ fn described(node: &NodeProto) -> [String; 4] {
         format!("{name} of {input:?}"),
         format!("{name} to {output:?}"),
         format!("{name} with {}", values.collect::<Vec<_>>().join(", ")),
+        format!("{name} of domain {domain:?}, {doc_string:?}"),
     ]
 }
 

@@ -8,8 +8,9 @@
 //! |---|---|
 //! | `check` | the file is an export of this preset: field by field, then node by node |
 //! | [`frame`] | a frame from image files and a rig |
-//! | `native` | the network in burn, with the values between its parts |
-//! | `exported` | the file, with the values of the same places, and what ranges its values reach |
+//! | `stages` | the places between the parts of the network, by their names in the graph |
+//! | `native` | the network in burn, with the values at those places |
+//! | `exported` | the file, with the values at the same places, and how large its values get |
 //! | [`compare`] | two tensors: errors, labels |
 //! | [`report`] | what came out of it |
 //! | `dump` | inputs and outputs as `.npy`, for other runtimes |
@@ -60,7 +61,7 @@ use crate::{
     weights::{Weights, WeightsError},
 };
 use compare::Comparison;
-use report::{Range, Report};
+use report::Report;
 
 /// A file and the network that it should be.
 #[derive(Debug)]
@@ -275,14 +276,4 @@ fn tolerance(precision: Precision, rounding: &[Comparison]) -> Tolerance {
         largest: at_least(tolerance.largest, moved.relative()),
         rms: at_least(tolerance.rms, moved.rms),
     })
-}
-
-/// The largest magnitude of half precision.
-pub const F16_MAX: f32 = 65504.0;
-
-impl Range {
-    /// Whether the value does not fit into the type that it has in the file.
-    pub fn overflows(&self) -> bool {
-        self.half && (self.largest > F16_MAX || self.largest.is_nan())
-    }
 }

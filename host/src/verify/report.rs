@@ -5,7 +5,7 @@ use std::fmt;
 use occdepth_contract::{Precision, self_test::Tolerance};
 use serde::Serialize;
 
-use super::{F16_MAX, compare::Comparison};
+use super::compare::Comparison;
 
 /// Errors, ranges and times of one verification.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -76,6 +76,13 @@ impl Report {
             )
         });
         outputs.chain(overflows).collect()
+    }
+}
+
+impl Range {
+    /// Whether the value does not fit into the type that it has in the file.
+    pub fn overflows(&self) -> bool {
+        self.half && (self.largest > F16_MAX || self.largest.is_nan())
     }
 }
 
@@ -162,6 +169,9 @@ impl fmt::Display for Report {
         failures.iter().try_for_each(|failure| writeln!(f, "BEYOND TOLERANCE: {failure}"))
     }
 }
+
+/// The largest magnitude of half precision.
+pub const F16_MAX: f32 = 65504.0;
 
 /// More would scroll the errors off a screen; JSON has all.
 const SHOWN_RANGES: usize = 8;
