@@ -9,6 +9,8 @@ use std::{
     io::{Read, Seek, SeekFrom},
 };
 
+use super::opening::printable;
+
 /// The entries of a zip file by name.
 #[derive(Debug)]
 pub(super) struct Archive {
@@ -239,7 +241,7 @@ impl<'a> Fields<'a> {
         let (name_len, extra_len, comment_len) = (self.u16()?, self.u16()?, self.u16()?);
         self.skip(8)?; // disk number, attributes
         let mut header_start = u64::from(self.u32()?);
-        let name = String::from_utf8_lossy(self.take(name_len.into())?).into_owned();
+        let name = printable(&String::from_utf8_lossy(self.take(name_len.into())?));
         let mut extra = Fields(self.take(extra_len.into())?);
         self.skip(comment_len.into())?;
         while extra.0.len() >= 4 {

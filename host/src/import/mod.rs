@@ -23,6 +23,7 @@
 mod archive;
 mod checkpoint;
 mod guess;
+mod opening;
 mod pickle;
 mod report;
 mod tensor;

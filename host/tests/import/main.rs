@@ -11,6 +11,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod archives;
 mod formats;
 mod fuzz;
 mod presets;
@@ -39,6 +40,21 @@ fn small() -> Preset {
 /// Element `i` of the tensor `name` in the fixtures' network, as `make.py` documents it.
 fn small_value(name: &str, i: usize) -> f32 {
     (crc32fast::hash(name.as_bytes()) % 1000) as f32 + i as f32 / 64.0
+}
+
+/// The pickle of `{"a": tensor}`, where the tensor has this shape and these strides (pickled) in a
+/// storage "0" of four float32.
+fn tensor_pickle(shape: &[u8], strides: &[u8]) -> Vec<u8> {
+    let storage = b"((X\x07\x00\x00\x00storagectorch\nFloatStorage\nX\x01\x00\x00\x000X\x03\x00\x00\x00cpuK\x04tQ";
+    [
+        &b"\x80\x02}X\x01\x00\x00\x00actorch._utils\n_rebuild_tensor_v2\n"[..],
+        storage,
+        b"K\x00",
+        shape,
+        strides,
+        b"\x89}tRs.",
+    ]
+    .concat()
 }
 
 /// A safetensors file with these names and shapes, all zeros, that takes no space on disk.
