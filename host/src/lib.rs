@@ -8,7 +8,9 @@
 //!                             +- features 1/8 ------ depth net --+
 //! ```
 //!
-//! [`export`] writes the same network as ONNX, from the preset and the weights alone.
+//! A published checkpoint comes in by [`import`]. [`export`] writes the same network as ONNX, from
+//! the preset and the weights alone, and [`verify`] runs that file beside the network in burn.
+//! [`inspect`] counts what a preset costs.
 //!
 //! ```
 //! use occdepth_host::{preset::Preset, weights::Weights};
