@@ -1,63 +1,59 @@
-//! One network, run by rten (through the CPU engine) and by tract: wall and CPU seconds for each frame.
+//! One network, run by the CPU engine's network and by tract: wall and CPU seconds for each frame.
 //!
-//! `cargo run --release -- NETWORK.onnx FRAMES THREADS [rten|tract|tract-lowered]`
+//! `cargo run --release -- cpu NETWORK.onnx THREADS FRAMES`; with `--features tract` also `tract` and
+//! `tract-lowered`, on one thread.
+//!
+//! `engines serve NETWORK.onnx THREADS` runs a frame for each line on stdin and answers with a line of
+//! JSON: for `against_onnxruntime.py`, which compares with ONNX Runtime.
 #![forbid(unsafe_code)]
 
-use occdepth::engine::{CpuEngine, Engine};
-use occdepth::grid::{GridOutput, LabelOptions};
-use occdepth_contract::{Contract, onnx::ModelProto, tensor};
-use occdepth_cpu::lower::lower;
-use occdepth_geometry::network::{DepthInputs, GeometryInputs};
+mod inputs;
+#[cfg(feature = "tract")]
+mod tract;
+
+use inputs::Inputs;
+use occdepth_contract::onnx::{ModelFile, ModelProto};
+use occdepth_contract::{Contract, tensor};
+use occdepth_cpu::{Input, Network, Output};
 use rustix::time::{ClockId, clock_gettime};
 use std::error::Error;
+use std::path::Path;
 use std::time::{Duration, Instant};
-use tract_onnx::prelude::*;
+
+/// Runs one frame.
+type Frame = Box<dyn FnMut() -> Result<(), Box<dyn Error>>>;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let arguments: Vec<String> = std::env::args().collect();
-    let [_, network, frames, threads, runtime] = arguments.as_slice() else {
-        return Err("expected: NETWORK.onnx FRAMES THREADS rten|tract|tract-lowered".into());
-    };
-    let (frames, threads): (u32, usize) = (frames.parse()?, threads.parse()?);
-    let bytes = std::fs::read(network)?;
-    let contract = Contract::from_model(&ModelProto::from_bytes(&bytes, network)?, network)?;
-    let mut random = Random(1);
-    let geometry = geometry(&contract, &mut random);
-    let images: Vec<f32> = (0..count(&contract, tensor::IMAGES))
-        .map(|_| random.below(1000) as f32 / 250.0 - 2.0)
-        .collect();
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match arguments.as_slice() {
+        ["serve", network, threads] => serve(network, threads.parse()?),
+        [runtime, network, threads, frames] => {
+            measure(runtime, network, threads.parse()?, frames.parse()?)
+        }
+        _ => Err("expected: cpu NETWORK.onnx THREADS FRAMES, or serve NETWORK.onnx THREADS".into()),
+    }
+}
 
-    let mut run: Box<dyn FnMut() -> Result<(), Box<dyn Error>>> = match runtime.as_str() {
-        "rten" => {
-            let mut engine = CpuEngine::from_bytes(&bytes, network, Some(threads))?;
-            engine.bind(&geometry, LabelOptions::default())?;
-            let voxels = contract.grid.dims.iter().map(|&dim| dim as usize).product();
-            let mut labels = vec![0; voxels];
-            Box::new(move || {
-                let output = GridOutput { labels: &mut labels, confidence: None, logits: None };
-                engine.run(&images, output)?;
-                Ok(())
-            })
+fn measure(
+    runtime: &str,
+    network: &str,
+    threads: usize,
+    frames: u32,
+) -> Result<(), Box<dyn Error>> {
+    let (model, inputs) = read(network)?;
+    let mut run: Frame = match runtime {
+        "cpu" => {
+            let mut network = Bound::new(model, inputs, network, threads)?;
+            Box::new(move || network.run().map(drop))
         }
-        "tract" | "tract-lowered" => {
-            let mut model = ModelProto::from_bytes(&bytes, network)?;
-            if runtime == "tract-lowered" {
-                model.graph = model.graph.map(lower).transpose()?;
-            }
-            let model = tract_onnx::onnx()
-                .model_for_read(&mut model.to_bytes().as_slice())?
-                .into_optimized()?
-                .into_runnable()?;
-            if threads != 1 {
-                return Err("tract is measured on one thread".into());
-            }
-            let inputs = tract_inputs(&contract, &geometry, &images)?;
-            Box::new(move || {
-                model.run(inputs.clone())?;
-                Ok(())
-            })
+        #[cfg(feature = "tract")]
+        "tract" | "tract-lowered" if threads == 1 => {
+            tract::prepare(model, &inputs, runtime == "tract-lowered")?
         }
-        other => return Err(format!("unknown runtime {other}").into()),
+        other => {
+            return Err(format!("runtime {other}: not built, or not for {threads} threads").into());
+        }
     };
 
     run()?; // memory and caches
@@ -70,53 +66,57 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn tract_inputs(
-    contract: &Contract,
-    geometry: &GeometryInputs,
-    images: &[f32],
-) -> Result<TVec<TValue>, Box<dyn Error>> {
-    let mut inputs = tvec![];
-    for spec in &contract.inputs {
-        let shape: Vec<usize> = spec.shape.iter().map(|&extent| extent as usize).collect();
-        let depth = geometry.depth.as_ref();
-        let value = match (spec.name.as_str(), depth) {
-            (tensor::IMAGES, _) => Tensor::from_shape(&shape, images)?,
-            (tensor::PIXELS, _) => Tensor::from_shape(&shape, &geometry.pixels)?,
-            (tensor::DEPTH_INDEX, Some(depth)) => Tensor::from_shape(&shape, &depth.index)?,
-            (tensor::DEPTH_WEIGHT, Some(depth)) => Tensor::from_shape(&shape, &depth.weight)?,
-            (tensor::PIXEL_SIZE, Some(depth)) => Tensor::from_shape(&shape, &depth.pixel_size)?,
-            (other, _) => return Err(format!("unknown input {other}").into()),
-        };
-        inputs.push(value.into());
+/// A frame for each line, with what it cost and every [`SAMPLE_STEP`]th logit, [`SAMPLES`] of them.
+fn serve(network: &str, threads: usize) -> Result<(), Box<dyn Error>> {
+    let (model, inputs) = read(network)?;
+    let mut network = Bound::new(model, inputs, network, threads)?;
+    for line in std::io::stdin().lines() {
+        line?;
+        let (start, cpu) = (Instant::now(), cpu_time());
+        let output = network.run()?;
+        let (wall, cpu) = (start.elapsed().as_secs_f64(), (cpu_time() - cpu).as_secs_f64());
+        let logits = output.values().as_f32().ok_or("no logits")?;
+        let sampled: Vec<String> =
+            (0..SAMPLES).map(|i| logits[i * SAMPLE_STEP % logits.len()].to_string()).collect();
+        let (peak_kb, sampled) = (peak_kb()?, sampled.join(","));
+        println!(r#"{{"cpu_s":{cpu},"wall_s":{wall},"peak_kb":{peak_kb},"sampled":[{sampled}]}}"#);
     }
-    Ok(inputs)
+    Ok(())
 }
 
-/// Random tables: two thirds of the points visible, as on KITTI.
-fn geometry(contract: &Contract, random: &mut Random) -> GeometryInputs {
-    let per_scale: u64 = contract.inputs[1].shape[2..].iter().product();
-    let pixels = (0..count(contract, tensor::PIXELS)).map(|i| {
-        let scale = contract.scales[i / per_scale as usize % contract.scales.len()];
-        let pixels = contract.image.width.div_ceil(scale) * contract.image.height.div_ceil(scale);
-        let visible = random.below(3) > 0;
-        (if visible { random.below(pixels) } else { pixels }) as i32
-    });
-    let pixels = pixels.collect();
-    let depth = contract.depth.map(|depth| {
-        let cells: u32 = depth.shape(contract.image).iter().product();
-        let entries = count(contract, tensor::DEPTH_INDEX);
-        DepthInputs {
-            index: (0..entries).map(|_| random.below(cells) as i32).collect(),
-            weight: (0..entries).map(|_| random.below(1000) as f32 / 8000.0).collect(),
-            pixel_size: vec![1.0; count(contract, tensor::PIXEL_SIZE)],
-        }
-    });
-    GeometryInputs { pixels, depth }
+/// A network with everything but the images bound.
+struct Bound {
+    network: Network,
+    inputs: Inputs,
 }
 
-fn count(contract: &Contract, input: &str) -> usize {
-    let specs = contract.inputs.iter().filter(|spec| spec.name == input);
-    specs.map(|spec| spec.element_count() as usize).sum()
+impl Bound {
+    fn new(
+        model: ModelProto,
+        inputs: Inputs,
+        origin: &str,
+        threads: usize,
+    ) -> Result<Self, Box<dyn Error>> {
+        let mut network = Network::load(model, origin, Some(threads))?;
+        let rig: Vec<Input<'_>> =
+            inputs.iter().filter(|input| input.name != tensor::IMAGES).collect();
+        network.bind(&rig)?;
+        Ok(Self { network, inputs })
+    }
+
+    /// The logits of one frame.
+    fn run(&mut self) -> Result<Output, Box<dyn Error>> {
+        let images: Vec<Input<'_>> =
+            self.inputs.iter().filter(|input| input.name == tensor::IMAGES).collect();
+        let mut outputs = self.network.run(&images, &[tensor::SSC_LOGITS])?;
+        outputs.pop().ok_or_else(|| "no output".into())
+    }
+}
+
+fn read(network: &str) -> Result<(ModelProto, Inputs), Box<dyn Error>> {
+    let model = ModelFile::read(Path::new(network))?.model;
+    let inputs = Inputs::new(&Contract::from_model(&model, network)?)?;
+    Ok((model, inputs))
 }
 
 fn cpu_time() -> Duration {
@@ -124,12 +124,11 @@ fn cpu_time() -> Duration {
     Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
-/// A linear congruential generator (Numerical Recipes).
-struct Random(u32);
-
-impl Random {
-    fn below(&mut self, end: u32) -> u32 {
-        self.0 = self.0.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        (self.0 >> 8) % end
-    }
+fn peak_kb() -> Result<u64, Box<dyn Error>> {
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).ok_or("no VmHWM")?;
+    Ok(line.trim().trim_end_matches("kB").trim().parse()?)
 }
+
+const SAMPLES: usize = 1000;
+const SAMPLE_STEP: usize = 7919;

@@ -22,6 +22,22 @@ pub enum CpuError {
         /// The constant and why.
         source: TensorError,
     },
+    /// A node whose output has no static shape: the operator or its inputs are not those of an exported
+    /// network, or its output would be larger than 2^28 values.
+    #[error(
+        "{origin}: node `{node}`: found operator `{operator}` on {inputs}, expected an operator of an \
+         exported network whose output has a static shape of at most 2^28 values"
+    )]
+    Node {
+        /// The file.
+        origin: String,
+        /// The node.
+        node: String,
+        /// Its operator.
+        operator: String,
+        /// Shapes of its inputs.
+        inputs: String,
+    },
     /// A 5-D operator cannot be written in two dimensions.
     #[error("{origin}: the network cannot be prepared for the CPU")]
     Lower {

@@ -1,8 +1,10 @@
 //! A loaded network.
 
+use crate::lower::rewrite::title;
+use crate::lower::shapes::Shapes;
 use crate::stage::Stages;
 use crate::{CpuError, Input, Output, lower, split, widen};
-use occdepth_contract::onnx::{ModelProto, ValueInfoProto, data_type};
+use occdepth_contract::onnx::{GraphProto, ModelProto, ValueInfoProto, data_type};
 use rten::Value;
 
 /// A network on the CPU.
@@ -46,6 +48,7 @@ impl Network {
         let mut graph = model.graph.take().unwrap_or_default();
         let widened = widen::widen(&mut graph)
             .map_err(|source| CpuError::Widen { origin: origin.into(), source })?;
+        check(&graph, origin)?;
         let (inputs, outputs) = (graph.input.clone(), graph.output.clone());
         let (graph, convolutions) = split::extract(graph);
         let graph = lower::lower(graph)
@@ -205,6 +208,24 @@ impl std::fmt::Display for Declared {
             None => f.write_str("a tensor"),
         }
     }
+}
+
+/// Every value has a static shape of bounded size before anything is handed to the ONNX crate, which
+/// allocates what a graph asks for.
+fn check(graph: &GraphProto, origin: &str) -> Result<(), CpuError> {
+    let shapes = Shapes::new(graph);
+    let Some(node) = shapes.undetermined() else { return Ok(()) };
+    let inputs: Vec<String> = node
+        .input
+        .iter()
+        .map(|name| format!("`{name}` {:?}", shapes.of(name).unwrap_or_default()))
+        .collect();
+    Err(CpuError::Node {
+        origin: origin.into(),
+        node: title(node),
+        operator: node.op_type.clone(),
+        inputs: inputs.join(", "),
+    })
 }
 
 fn dtype_name(dtype: i32) -> &'static str {

@@ -36,7 +36,7 @@ mod average_pool;
 mod conv;
 mod conv_transpose;
 mod fold;
-mod rewrite;
+pub(crate) mod rewrite;
 pub(crate) mod shapes;
 pub(crate) mod window;
 

@@ -199,7 +199,7 @@ pub(super) struct SliceAxis {
 }
 
 /// What errors call a node: its name, or what it computes.
-pub(super) fn title(node: &NodeProto) -> String {
+pub(crate) fn title(node: &NodeProto) -> String {
     if node.name.is_empty() {
         format!("{} -> {}", node.op_type, node.output.join(", "))
     } else {

@@ -13,11 +13,13 @@ use std::collections::HashMap;
 pub(crate) struct Shapes<'a> {
     constants: HashMap<&'a str, &'a TensorProto>,
     shapes: HashMap<&'a str, Vec<usize>>,
+    undetermined: Option<&'a NodeProto>,
 }
 
 impl<'a> Shapes<'a> {
     pub(crate) fn new(graph: &'a GraphProto) -> Self {
-        let mut known = Self { constants: HashMap::new(), shapes: HashMap::new() };
+        let mut known =
+            Self { constants: HashMap::new(), shapes: HashMap::new(), undetermined: None };
         for value in graph.input.iter().chain(&graph.value_info).chain(&graph.output) {
             if let Some((_, dims)) = value.static_tensor() {
                 known.insert(&value.name, extents(&dims));
@@ -33,7 +35,12 @@ impl<'a> Shapes<'a> {
                 }
                 continue;
             }
-            for (output, shape) in node.output.iter().zip(known.infer(node).unwrap_or_default()) {
+            let shapes = known.infer(node).unwrap_or_default();
+            let determined = shapes.len() == node.output.len() && shapes.iter().all(|s| fits(s));
+            if !determined && known.undetermined.is_none() {
+                known.undetermined = Some(node);
+            }
+            for (output, shape) in node.output.iter().zip(shapes) {
                 known.insert(output, Some(shape));
             }
         }
@@ -43,6 +50,12 @@ impl<'a> Shapes<'a> {
     /// The shape of a value.
     pub(crate) fn of(&self, name: &str) -> Option<&[usize]> {
         self.shapes.get(name).map(Vec::as_slice)
+    }
+
+    /// The first node whose output shapes do not follow from its inputs, or are larger than any
+    /// network's.
+    pub(crate) fn undetermined(&self) -> Option<&'a NodeProto> {
+        self.undetermined
     }
 
     /// A stored value.
@@ -57,9 +70,7 @@ impl<'a> Shapes<'a> {
 
     /// Records a shape; one with more elements than any network has is left unknown.
     fn insert(&mut self, name: &'a str, shape: Option<Vec<usize>>) {
-        let Some(shape) = shape else { return };
-        let count = shape.iter().try_fold(1_usize, |count, &n| count.checked_mul(n.max(1)));
-        if count.is_some_and(|count| count <= MAX_ELEMENTS) {
+        if let Some(shape) = shape.filter(|shape| fits(shape)) {
             self.shapes.insert(name, shape);
         }
     }
@@ -386,9 +397,15 @@ fn wrap_all(axes: &[i64], rank: usize) -> Option<Vec<usize>> {
     axes.iter().map(|&axis| wrap(axis, rank)).collect()
 }
 
+/// Whether a shape is one that a network on one machine can have.
+fn fits(shape: &[usize]) -> bool {
+    let count = shape.iter().try_fold(1_usize, |count, &n| count.checked_mul(n.max(1)));
+    count.is_some_and(|count| count <= MAX_ELEMENTS)
+}
+
 fn extents(dims: &[i64]) -> Option<Vec<usize>> {
     dims.iter().map(|&extent| usize::try_from(extent).ok()).collect()
 }
 
-/// 2^40: far above any tensor that a network on one machine computes.
-const MAX_ELEMENTS: usize = 1 << 40;
+/// 1 GiB of f32. The largest value of a published network is a third of it.
+const MAX_ELEMENTS: usize = 1 << 28;
