@@ -98,24 +98,7 @@ fn unusable(error: Box<dyn Error + Send + Sync>) -> Failure {
 }
 
 fn check(arguments: &Check) -> Result<(), Failure> {
-    let no_test = |error: Box<dyn Error + Send + Sync>| {
-        Failure::configuration("the network cannot be checked").because(error)
-    };
-    let (test, test_origin) = match &arguments.file {
-        Some(file) => {
-            let beside = || self_test::path_beside(file);
-            let path = arguments.self_test.clone().unwrap_or_else(beside);
-            let test = SelfTest::read(&path).map_err(|error| {
-                no_test(error.into())
-                    .hint("`occdepth-host export` writes the self-test beside the network")
-            })?;
-            (test, path.display().to_string())
-        }
-        None => {
-            let test = SelfTest::from_json(BUNDLED_SELF_TEST, BUNDLED_SELF_TEST_NAME);
-            (test.map_err(|error| no_test(error.into()))?, BUNDLED_SELF_TEST_NAME.into())
-        }
-    };
+    let (test, test_origin) = read_self_test(arguments)?;
     let mut engine = match &arguments.file {
         Some(file) => CpuEngine::open(file, arguments.threads),
         None => CpuEngine::bundled(arguments.threads),
@@ -147,6 +130,25 @@ fn check(arguments: &Check) -> Result<(), Failure> {
         "the file may be damaged, or the engine's build wrong: export the network again, and compare with \
          `occdepth-host verify`",
     ))
+}
+
+/// The self-test of the file, or of the bundled network, and its name for messages.
+fn read_self_test(arguments: &Check) -> Result<(SelfTest, String), Failure> {
+    let Some(file) = &arguments.file else {
+        let test = SelfTest::from_json(BUNDLED_SELF_TEST, BUNDLED_SELF_TEST_NAME);
+        let test = test.map_err(|error| no_test(error.into()))?;
+        return Ok((test, BUNDLED_SELF_TEST_NAME.into()));
+    };
+    let beside = || self_test::path_beside(file);
+    let path = arguments.self_test.clone().unwrap_or_else(beside);
+    let test = SelfTest::read(&path).map_err(|error| {
+        no_test(error.into()).hint("`occdepth-host export` writes the self-test beside the network")
+    })?;
+    Ok((test, path.display().to_string()))
+}
+
+fn no_test(error: Box<dyn Error + Send + Sync>) -> Failure {
+    Failure::configuration("the network cannot be checked").because(error)
 }
 
 fn report(

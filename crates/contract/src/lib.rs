@@ -303,7 +303,7 @@ pub mod tensor {
     pub const PIXEL_SIZE: &str = "pixel_size";
     /// Input f32 [1, 1, H, W] of RGB-D networks: depth of every pixel in metres.
     pub const DEPTH_M: &str = "depth_m";
-    /// Input f32 [1] of RGB-D networks: baseline in metres times focal length in pixels.
+    /// Input f32 `[1]` of RGB-D networks: baseline in metres times focal length in pixels.
     pub const BASELINE_FOCAL: &str = "baseline_focal";
     /// Output f32 [C, X, Y, Z].
     pub const SSC_LOGITS: &str = "ssc_logits";

@@ -59,13 +59,14 @@ fn assert_typed(node: &NodeProto, types: &BTreeMap<&str, i32>) {
         }
         ("Equal" | "Greater", [a, b], [BOOL]) => a == b,
         ("Or", [BOOL, BOOL], [BOOL]) => true,
-        ("Where", [BOOL, a, b], [y]) => a == b && a == y,
         ("Gather", [table, INT32], [y]) => table == y,
         ("Reshape", [x, INT64], [y]) => x == y,
         ("Split", [x, INT64], ys) => ys.iter().all(|y| x == y),
         ("Resize" | "ReduceSum", [x, INT64], [y]) => x == y && float(*x),
         ("Transpose" | "Concat", xs, [y]) => xs.iter().all(|x| x == y),
-        ("Add" | "Max" | "Min" | "Mul" | "Sub", [a, b], [y]) => a == b && a == y,
+        ("Where", [BOOL, a, b], [y]) | ("Add" | "Max" | "Min" | "Mul" | "Sub", [a, b], [y]) => {
+            a == b && a == y
+        }
         (_, xs, [y]) => xs.iter().all(|x| x == y) && float(*y),
         _ => false,
     };
