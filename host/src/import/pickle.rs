@@ -579,7 +579,7 @@ mod tests {
             b"(\x85.",
             b"K\x01e.",
             b"h\x05.",
-            b"}K\x01Ks.",
+            b"}K\x01s.",
             b"}(K\x01u.",
             b"K\x01K\x02K\x03s.",
             b"X\xff\xff\xff\xffabc.",

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use occdepth_host::{
-    import::{self, Checkpoint, ImportError, Options, Report},
+    import::{self, Checkpoint, ImportError, Options, Report, Unused},
     weights::{Provenance, Weights},
 };
 use tempfile::TempDir;
@@ -101,6 +101,24 @@ fn unknown_tensors_are_dropped_only_on_request() {
     let (weights, report) = spoilt.import(Options { allow_unknown: true }).unwrap();
     assert_eq!(report.unknown, [("dino.head.weight".to_owned(), "float32 [1]".to_owned())]);
     assert!(weights.find("dino.head.weight").is_none());
+    assert_eq!(weights.len(), small().parameters().len());
+}
+
+/// What only training or the published code's own geometry needs is left out, with the reason.
+#[test]
+fn buffers_of_training_and_geometry_are_explained() {
+    let spoilt = Spoilt::new().replace("class_weights", &[20], &[0.5; 20]).replace(
+        "flosp_depth.voxel_size",
+        &[3],
+        &[0.4; 3],
+    );
+    let (weights, report) = spoilt.import(Options::default()).unwrap();
+    let expected = [
+        ("class_weights".to_owned(), Unused::Training),
+        ("flosp_depth.voxel_size".to_owned(), Unused::GridBuffer),
+    ];
+    assert_eq!(report.unused, expected);
+    assert!(report.to_string().contains("class_weights and so on), of losses and metrics"));
     assert_eq!(weights.len(), small().parameters().len());
 }
 
