@@ -12,4 +12,5 @@ mod damaged;
 mod foreign;
 mod loading;
 mod network;
+mod one_view;
 mod running;
