@@ -35,6 +35,8 @@ pub use pickle::PickleError;
 pub use report::{Misshapen, Report, Unused};
 pub use tensor::Dtype;
 
+use std::collections::BTreeMap;
+
 use report::official_entries;
 
 use crate::{
@@ -90,24 +92,22 @@ pub fn import(
     if !report.is_complete() || !(report.unknown.is_empty() || options.allow_unknown) {
         return Err(refused(checkpoint, report));
     }
-    let names: Vec<(String, String)> = official_entries(checkpoint)
+    let names: BTreeMap<String, String> = official_entries(checkpoint)
         .into_iter()
         .map(|(official, (name, _))| (official, name.to_owned()))
         .collect();
-    let shapes: std::collections::BTreeMap<_, _> = preset
-        .parameters()
-        .into_iter()
-        .map(|parameter| (parameter.name, parameter.shape))
-        .collect();
     let mut weights = Weights::default();
-    for (official, name) in names {
-        let Some(shape) = shapes.get(&official) else { continue };
-        let values = checkpoint.read(&name)?;
+    for parameter in preset.parameters() {
+        let Some(name) = names.get(&parameter.name) else {
+            report.missing.push((parameter.name, parameter.shape));
+            continue;
+        };
+        let values = checkpoint.read(name)?;
         let not_finite = values.iter().filter(|value| !value.is_finite()).count();
         if not_finite > 0 {
-            report.not_finite.push((official.clone(), not_finite));
+            report.not_finite.push((parameter.name.clone(), not_finite));
         }
-        weights.insert(official, shape.clone(), values)?;
+        weights.insert(parameter.name, parameter.shape, values)?;
     }
     if !report.is_complete() {
         return Err(refused(checkpoint, report));

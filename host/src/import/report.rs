@@ -33,7 +33,7 @@ pub struct Report {
     /// what it is instead.
     pub unusable: Vec<(String, String)>,
     /// Tensors with values that are not finite (as float32), and how many; known when the values
-    /// were read.
+    /// were read, in the order of the network.
     pub not_finite: Vec<(String, usize)>,
 }
 

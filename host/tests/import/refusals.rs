@@ -89,7 +89,7 @@ fn values_that_are_not_finite_are_refused_by_name() {
         &[2, 3, 3, 3],
         &[f32::INFINITY; 54],
     );
-    let expected = [(HEAD_BIAS.to_owned(), 1), (STEM.to_owned(), 54)];
+    let expected = [(STEM.to_owned(), 54), (HEAD_BIAS.to_owned(), 1)];
     assert_eq!(spoilt.refusal().not_finite, expected);
 }
 
