@@ -12,14 +12,14 @@ use std::collections::HashMap;
 /// before somebody needs it.
 pub(crate) struct Shapes<'a> {
     constants: HashMap<&'a str, &'a TensorProto>,
-    shapes: HashMap<&'a str, Vec<usize>>,
+    by_name: HashMap<&'a str, Vec<usize>>,
     undetermined: Option<&'a NodeProto>,
 }
 
 impl<'a> Shapes<'a> {
     pub(crate) fn new(graph: &'a GraphProto) -> Self {
         let mut known =
-            Self { constants: HashMap::new(), shapes: HashMap::new(), undetermined: None };
+            Self { constants: HashMap::new(), by_name: HashMap::new(), undetermined: None };
         for value in graph.input.iter().chain(&graph.value_info).chain(&graph.output) {
             if let Some((_, dims)) = value.static_tensor() {
                 known.insert(&value.name, extents(&dims));
@@ -49,7 +49,7 @@ impl<'a> Shapes<'a> {
 
     /// The shape of a value.
     pub(crate) fn of(&self, name: &str) -> Option<&[usize]> {
-        self.shapes.get(name).map(Vec::as_slice)
+        self.by_name.get(name).map(Vec::as_slice)
     }
 
     /// The first node whose output shapes do not follow from its inputs, or are larger than any
@@ -71,7 +71,7 @@ impl<'a> Shapes<'a> {
     /// Records a shape; one with more elements than any network has is left unknown.
     fn insert(&mut self, name: &'a str, shape: Option<Vec<usize>>) {
         if let Some(shape) = shape.filter(|shape| fits(shape)) {
-            self.shapes.insert(name, shape);
+            self.by_name.insert(name, shape);
         }
     }
 
