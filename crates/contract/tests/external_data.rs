@@ -112,7 +112,7 @@ fn external_data_is_refused_where_it_is_not_what_it_should_be() {
     let good = fs::read(&path).unwrap();
 
     // Each case changes one entry of the first constant.
-    let cases: [(&str, &str, &str); 14] = [
+    let cases: [(&str, &str, &str); 15] = [
         ("location", "../outside.data", "a file beside the model"),
         ("location", "sub/net.onnx.data", "a file beside the model"),
         ("location", "/etc/passwd", "a file beside the model"),
@@ -120,6 +120,7 @@ fn external_data_is_refused_where_it_is_not_what_it_should_be() {
         ("location", ".", "a file beside the model"),
         ("location", "..", "a file beside the model"),
         ("location", "..\\outside.data", "a file beside the model"),
+        ("location", "net\u{7}.data", "a file beside the model"),
         ("location", "missing.data", "missing.data"),
         ("location", "folder", "regular file"),
         ("offset", "-1", "a number"),
@@ -209,6 +210,8 @@ fn halves_are_rounded_to_nearest() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     /// Damage anywhere in the model, in the data, or a cut: a model or an error that names a file.
     #[test]
     fn a_damaged_pair_never_panics(
@@ -231,7 +234,11 @@ proptest! {
         fs::write(&damaged, bytes).unwrap();
         match ModelFile::read(&path) {
             Ok(file) => prop_assert!(file.model.graph.is_some()),
-            Err(error) => prop_assert!(error.to_string().contains("net.onnx"), "{error}"),
+            // The location may be damaged, and then it is another file of this folder.
+            Err(error) => {
+                let named = error.to_string().contains(&folder.path().display().to_string());
+                prop_assert!(named, "{error}");
+            }
         }
     }
 }

@@ -231,6 +231,8 @@ fn files_that_are_no_self_test_are_refused() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     #[test]
     fn any_text_is_refused(text in ".{0,200}") {
         prop_assert!(SelfTest::from_json(&text, "n.json").is_err());

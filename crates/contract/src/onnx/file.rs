@@ -189,5 +189,5 @@ fn digest(file: &mut File, hash: &mut Sha256) -> io::Result<u64> {
 fn is_plain_file_name(location: &str) -> bool {
     let mut parts = Path::new(location).components();
     matches!((parts.next(), parts.next()), (Some(Component::Normal(name)), None) if name == location)
-        && !location.contains(['/', '\\', '\0'])
+        && !location.contains(|c: char| c.is_control() || ['/', '\\'].contains(&c))
 }
