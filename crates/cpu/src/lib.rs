@@ -1,16 +1,21 @@
 //! Runs an exported network on the CPU.
 //!
-//! [`Network`] is one ONNX graph, loaded by the crate `rten` after a rewriting that it needs: `rten`
-//! is pure Rust, multi-threaded and has no three-dimensional operators; [`lower`] writes those in two
-//! dimensions. This crate knows tensors by name, and nothing of cameras, contracts of networks or
-//! grids: the runtime's engine and the companion's `verify` both stand on it.
+//! [`Network`] is one ONNX graph. Most of its operators are run by the crate `rten`, which is pure Rust
+//! and multi-threaded; it has no three-dimensional operators, so [`lower`] writes those in two
+//! dimensions. Most of its arithmetic is done by our own kernels: convolutions with three taps along
+//! every axis are taken out of the graph, and the parts between them run one after another. This crate
+//! knows tensors by name, and nothing of cameras, contracts of networks or grids: the runtime's engine
+//! and the companion's `verify` both stand on it.
 //!
 //! | module | job |
 //! |---|---|
 //! | `network` | loading, binding what stays the same, running |
 //! | `tensor` | what goes in and comes out |
-//! | [`lower`] | 3-D operators as 2-D ones |
 //! | `widen` | half-precision networks in single precision |
+//! | `split` | taking convolutions out of a graph, cutting it at them |
+//! | `stage` | running the parts and the convolutions between them |
+//! | `winograd` | those convolutions |
+//! | [`lower`] | 3-D operators as 2-D ones |
 //!
 //! # Example
 //!
