@@ -543,6 +543,8 @@ const MAX_NODES: usize = 1 << 22;
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::panic, reason = "a test fails by panicking")]
+
     use super::*;
 
     /// Values that Python's pickle module makes at protocols 2 and 4, and what they are.
