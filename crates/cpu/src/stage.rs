@@ -9,7 +9,7 @@ use rten::{Model, ModelOptions, NodeId, RunOptions, ThreadPool, Value, ValueOrVi
 use rten_tensor::prelude::*;
 use rten_tensor::{Tensor, TensorView};
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// A graph in stages. Values that pass between stages, or in and out, have numbers.
 pub(crate) struct Stages {
@@ -17,6 +17,9 @@ pub(crate) struct Stages {
     numbers: HashMap<String, usize>,
     pool: Arc<ThreadPool>,
     scratch: Scratch,
+    /// Memory of values that nothing reads any more, for outputs of convolutions: what is new from the
+    /// system costs a page fault for every 4 KiB.
+    spare: Mutex<Vec<Vec<f32>>>,
     /// Values that follow from what is bound, by number.
     known: HashMap<usize, Value>,
 }
@@ -108,6 +111,7 @@ impl Stages {
             numbers,
             pool,
             scratch: Scratch::default(),
+            spare: Mutex::default(),
             known: HashMap::new(),
         })
     }
@@ -176,7 +180,7 @@ impl Stages {
             }
             for &number in &stage.last_read {
                 if !outputs.contains(&number) {
-                    slots[number] = Slot::Empty;
+                    self.release(std::mem::take(&mut slots[number]));
                 }
             }
         }
@@ -249,9 +253,33 @@ impl Stages {
             return Err(misfit());
         }
         let input = input.to_contiguous();
-        let mut output = vec![0.0; batch * step.convolution.output_len()];
+        let mut output = self.memory(batch * step.convolution.output_len());
         self.pool.run(|| step.convolution.run(input.data(), &mut output, &self.scratch));
         Ok(Tensor::from_data(step.output_shape.as_slice(), output).into())
+    }
+
+    /// Memory for values that will all be written.
+    fn memory(&self, len: usize) -> Vec<f32> {
+        let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
+        let smallest = (0..spare.len())
+            .filter(|&nth| (len..=MAX_SLACK * len).contains(&spare[nth].len()))
+            .min_by_key(|&nth| spare[nth].len());
+        let Some(nth) = smallest else { return vec![0.0; len] };
+        let mut memory = spare.swap_remove(nth);
+        memory.truncate(len);
+        memory
+    }
+
+    fn release(&self, slot: Slot<'_>) {
+        let Slot::Computed(Value::FloatTensor(tensor)) = slot else { return };
+        if tensor.len() < MIN_SPARE || !tensor.is_contiguous() {
+            return;
+        }
+        let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
+        spare.push(tensor.into_data());
+        if spare.len() > MAX_SPARES {
+            spare.remove(0);
+        }
     }
 
     fn options(&self) -> RunOptions {
@@ -278,3 +306,12 @@ fn load_part(
         .map(Some)
         .map_err(|source| CpuError::Load { origin: origin.into(), source })
 }
+
+/// Values from which memory is worth keeping: 256 KiB.
+const MIN_SPARE: usize = 1 << 16;
+
+/// How many of them are kept: as many as convolutions in a row need.
+const MAX_SPARES: usize = 4;
+
+/// Memory is not used for values of which it would hold more than this many times as many.
+const MAX_SLACK: usize = 4;
