@@ -111,6 +111,7 @@
 pub mod classes;
 mod error;
 pub mod onnx;
+mod regular_file;
 pub mod self_test;
 mod validate;
 

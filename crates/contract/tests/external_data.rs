@@ -181,6 +181,24 @@ fn a_link_is_no_data_file() {
     assert!(error.contains("regular file"), "{error}");
 }
 
+/// A device has no end and reports no size; reading a pipe would wait for a writer.
+#[cfg(target_os = "linux")]
+#[test]
+fn only_regular_files_are_models() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("net.onnx");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    for path in [&pipe, Path::new("/dev/zero"), folder.path()] {
+        let error = ModelFile::read(path).unwrap_err();
+        let OnnxError::Read { source, .. } = &error else { panic!("{error}") };
+        assert_eq!(source.to_string(), "not a regular file", "{}", path.display());
+    }
+    let huge = folder.path().join("huge.onnx");
+    fs::File::create(&huge).unwrap().set_len(1 << 40).unwrap();
+    let error = ModelFile::read(&huge).unwrap_err();
+    assert!(matches!(error, OnnxError::TooLarge { found, .. } if found == 1 << 40), "{error}");
+}
+
 /// Halves by the table of IEEE 754-2008: the largest, the smallest normal and subnormal, ties to even.
 #[test]
 fn halves_are_rounded_to_nearest() {

@@ -230,6 +230,23 @@ fn files_that_are_no_self_test_are_refused() {
     assert!(error.contains("16 MiB"), "{error}");
 }
 
+/// A device has no end and reports no size; reading a pipe would wait for a writer.
+#[cfg(target_os = "linux")]
+#[test]
+fn only_regular_files_are_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("n.selftest.json");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    for path in [&pipe, Path::new("/dev/zero"), folder.path()] {
+        let error = SelfTest::read(path).unwrap_err();
+        let SelfTestError::Read { source, .. } = &error else { panic!("{error}") };
+        assert_eq!(source.to_string(), "not a regular file", "{}", path.display());
+    }
+    // A file of the kernel is regular, reports no size, and is read to its end.
+    let error = SelfTest::read("/proc/self/status".as_ref()).unwrap_err();
+    assert!(matches!(error, SelfTestError::Json { .. }), "{error}");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 

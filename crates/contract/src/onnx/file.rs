@@ -1,6 +1,7 @@
 //! A model on disk: one file, or one with its larger constants in files beside it.
 
 use super::{MAX_MODEL_BYTES, ModelProto, OnnxError, TensorProto, write::EXTERNAL};
+use crate::regular_file::{self, ReadError};
 use sha2::{Digest, Sha256};
 use std::{
     collections::BTreeMap,
@@ -28,16 +29,14 @@ impl ModelFile {
     /// byte of it twice.
     ///
     /// # Errors
-    /// [`OnnxError`] for a file that cannot be read, is no whole model, or names external data that is
-    /// elsewhere, missing, too short, or of another length than its tensor's.
+    /// [`OnnxError`] for a file that is not regular, cannot be read, is no whole model, or names external
+    /// data that is elsewhere, missing, too short, or of another length than its tensor's.
     pub fn read(path: &Path) -> Result<Self, OnnxError> {
         let origin = path.display().to_string();
-        let failed = |source| OnnxError::Read { path: path.into(), source };
-        let size = fs::metadata(path).map_err(failed)?.len();
-        if size > MAX_MODEL_BYTES {
-            return Err(OnnxError::TooLarge { origin, found: size });
-        }
-        let bytes = fs::read(path).map_err(failed)?;
+        let bytes = regular_file::read(path, MAX_MODEL_BYTES).map_err(|error| match error {
+            ReadError::Io(source) => OnnxError::Read { path: path.into(), source },
+            ReadError::TooLarge(found) => OnnxError::TooLarge { origin: origin.clone(), found },
+        })?;
         let mut model = ModelProto::parse(&bytes, &origin)?;
         let mut hash = Sha256::new_with_prefix(&bytes);
         let mut total = bytes.len() as u64;

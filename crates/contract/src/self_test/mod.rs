@@ -63,12 +63,15 @@ mod texture;
 pub use error::SelfTestError;
 pub use frame::{Camera, DepthImage, Frame, Values};
 
-use crate::{Contract, Precision};
+use crate::{
+    Contract, Precision,
+    regular_file::{self, ReadError},
+};
 use error::Check;
 use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeSet,
-    fs,
+    io,
     path::{Path, PathBuf},
 };
 
@@ -236,16 +239,22 @@ impl SelfTest {
         self.outputs.push(OutputSamples { name: output.into(), indices, values });
     }
 
-    /// Reads and checks the self-test at `path`.
+    /// Reads and checks the self-test at `path`, a regular file of at most 16 MiB.
     ///
     /// # Errors
     /// [`SelfTestError`] with the file and the field.
     pub fn read(path: &Path) -> Result<Self, SelfTestError> {
-        let failed = |source| SelfTestError::Read { path: path.into(), source };
-        let size = fs::metadata(path).map_err(failed)?.len();
         let origin = path.display().to_string();
-        Check { origin: &origin }.that(size <= MAX_BYTES, "file size", size, "at most 16 MiB")?;
-        Self::from_json(&fs::read_to_string(path).map_err(failed)?, &origin)
+        let failed = |source| SelfTestError::Read { path: path.into(), source };
+        let bytes = regular_file::read(path, MAX_BYTES).map_err(|error| match error {
+            ReadError::Io(source) => failed(source),
+            ReadError::TooLarge(found) => {
+                let check = Check { origin: &origin };
+                check.failed("file size", &found.to_string(), "at most 16 MiB")
+            }
+        })?;
+        let not_text = |error| failed(io::Error::new(io::ErrorKind::InvalidData, error));
+        Self::from_json(&String::from_utf8(bytes).map_err(not_text)?, &origin)
     }
 
     /// Reads and checks a JSON document; `origin` is for error messages.
