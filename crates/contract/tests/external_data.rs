@@ -2,8 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use occdepth_contract::onnx::{
-    GraphProto, ModelFile, ModelProto, NodeProto, OnnxError, StringStringEntryProto, TensorProto,
-    ValueInfoProto, data_type, sha256,
+    GraphProto, MAX_EXTERNAL_BYTES, ModelFile, ModelProto, NodeProto, OnnxError,
+    StringStringEntryProto, TensorProto, ValueInfoProto, data_type, sha256,
 };
 use proptest::prelude::*;
 use std::{fs, path::Path};
@@ -166,6 +166,41 @@ fn external_data_is_refused_where_it_is_not_what_it_should_be() {
     fs::remove_file(&data).unwrap();
     let error = ModelFile::read(&path).unwrap_err();
     assert!(matches!(&error, OnnxError::Read { path, .. } if *path == data), "{error}");
+}
+
+/// A file with holes costs nothing on disk; as constants it would fill the memory.
+#[test]
+fn huge_external_data_is_refused_before_it_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    write_external(folder.path(), &model());
+    let path = folder.path().join("net.onnx");
+    let mut huge = <ModelProto as prost::Message>::decode(&*fs::read(&path).unwrap()).unwrap();
+    // One more constant, in a file of its own: the data files count together.
+    let bytes = MAX_EXTERNAL_BYTES;
+    let entries = [
+        ("location", "huge.data".to_owned()),
+        ("offset", "0".into()),
+        ("length", bytes.to_string()),
+    ];
+    let entry = |(key, value): (&str, String)| StringStringEntryProto { key: key.into(), value };
+    huge.graph.as_mut().unwrap().initializer.push(TensorProto {
+        name: "huge".into(),
+        dims: vec![1 << 16, 1 << 16],
+        data_type: data_type::FLOAT,
+        external_data: entries.into_iter().map(entry).collect(),
+        data_location: 1,
+        ..TensorProto::default()
+    });
+    fs::write(&path, huge.to_bytes()).unwrap();
+    fs::File::create(folder.path().join("huge.data")).unwrap().set_len(bytes).unwrap();
+    match ModelFile::read(&path).unwrap_err() {
+        OnnxError::ExternalData { tensor, field: "location", found, expected, .. } => {
+            assert_eq!(tensor, "huge");
+            assert_eq!(found, "\"huge.data\" of 17179869184 bytes");
+            assert!(expected.contains("at most 17179869184 bytes"), "{expected}");
+        }
+        other => panic!("{other}"),
+    }
 }
 
 /// A link could lead anywhere.

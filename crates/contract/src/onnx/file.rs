@@ -10,6 +10,10 @@ use std::{
     path::{Component, Path},
 };
 
+/// Most external data that is read, all files of a model together: 16 GiB, many times that of the
+/// largest preset.
+pub const MAX_EXTERNAL_BYTES: u64 = 1 << 34;
+
 /// A model as it lies on disk.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ModelFile {
@@ -25,12 +29,12 @@ pub struct ModelFile {
 impl ModelFile {
     /// Reads the model at `path` with its external data, whole or not at all.
     ///
-    /// External data is read from regular files in the model's own folder and from nowhere else, and no
-    /// byte of it twice.
+    /// External data is read from regular files in the model's own folder and from nowhere else: never
+    /// more bytes than such a file has, and [`MAX_EXTERNAL_BYTES`] at most.
     ///
     /// # Errors
     /// [`OnnxError`] for a file that is not regular, cannot be read, is no whole model, or names external
-    /// data that is elsewhere, missing, too short, or of another length than its tensor's.
+    /// data that is elsewhere, missing, too short, too large, or of another length than its tensor's.
     pub fn read(path: &Path) -> Result<Self, OnnxError> {
         let origin = path.display().to_string();
         let bytes = regular_file::read(path, MAX_MODEL_BYTES).map_err(|error| match error {
@@ -42,7 +46,12 @@ impl ModelFile {
         let mut total = bytes.len() as u64;
         drop(bytes);
 
-        let mut files = ExternalFiles { folder: path, origin: &origin, open: BTreeMap::new() };
+        let mut files = ExternalFiles {
+            folder: path,
+            origin: &origin,
+            open: BTreeMap::new(),
+            allowed: MAX_EXTERNAL_BYTES,
+        };
         for constant in model.graph.iter_mut().flat_map(|graph| &mut graph.initializer) {
             if constant.data_location == EXTERNAL {
                 files.load(constant, &mut hash, &mut total)?;
@@ -60,13 +69,15 @@ struct ExternalFiles<'a> {
     origin: &'a str,
     /// By location.
     open: BTreeMap<String, ExternalFile>,
+    /// Bytes that further files may have.
+    allowed: u64,
 }
 
 struct ExternalFile {
     file: File,
     size: u64,
-    /// Bytes that no constant has read yet, by number: constants that overlap would let a small file
-    /// become a large model.
+    /// Bytes that constants may still read, a budget by number: constants that overlap would let a small
+    /// file become a large model.
     unread: u64,
 }
 
@@ -122,8 +133,15 @@ impl ExternalFiles<'_> {
                 let found = format!("{location:?}, which is no regular file");
                 return Err(refused("location", found, "a regular file beside the model"));
             }
-            let mut file = File::open(&path).map_err(read)?;
-            let size = digest(&mut file, hash).map_err(read)?;
+            let Some(allowed) = self.allowed.checked_sub(kind.len()) else {
+                let found = format!("{location:?} of {} bytes", kind.len());
+                let expected = format!("at most {MAX_EXTERNAL_BYTES} bytes in all data files");
+                return Err(refused("location", found, &expected));
+            };
+            self.allowed = allowed;
+            let file = File::open(&path).map_err(read)?;
+            // What is appended from now on is not part of it.
+            let size = digest((&file).take(kind.len()), hash).map_err(read)?;
             *total += size;
             self.open.insert(location.clone(), ExternalFile { file, size, unread: size });
         }
@@ -131,8 +149,10 @@ impl ExternalFiles<'_> {
         let inside = offset.checked_add(length).is_some_and(|end| end <= source.size);
         let Some(unread) = source.unread.checked_sub(length).filter(|_| inside) else {
             let found = format!("{offset} with {length} bytes");
-            let expected =
-                format!("bytes of {location:?} ({}) that no other constant has", source.size);
+            let expected = format!(
+                "bytes inside {location:?}, and no more in all its constants than its {}",
+                source.size
+            );
             return Err(refused("offset", found, &expected));
         };
         source.unread = unread;
@@ -149,11 +169,13 @@ impl ExternalFiles<'_> {
 
 impl ExternalFile {
     fn read(&mut self, offset: u64, length: u64) -> io::Result<Vec<u8>> {
-        let length = usize::try_from(length).map_err(|_| io::ErrorKind::OutOfMemory)?;
         self.file.seek(SeekFrom::Start(offset))?;
-        let mut values = vec![0; length];
-        self.file.read_exact(&mut values)?;
-        Ok(values)
+        let values = regular_file::read_sized((&self.file).take(length), length)?;
+        if values.len() as u64 == length {
+            Ok(values)
+        } else {
+            Err(io::ErrorKind::UnexpectedEof.into())
+        }
     }
 }
 
@@ -164,13 +186,13 @@ impl ExternalFile {
 pub fn sha256(files: &[&Path]) -> io::Result<[u8; 32]> {
     let mut hash = Sha256::new();
     for path in files {
-        digest(&mut File::open(path)?, &mut hash)?;
+        digest(File::open(path)?, &mut hash)?;
     }
     Ok(hash.finalize().into())
 }
 
 /// Hashes a file to its end; its size in bytes.
-fn digest(file: &mut File, hash: &mut Sha256) -> io::Result<u64> {
+fn digest(mut file: impl Read, hash: &mut Sha256) -> io::Result<u64> {
     let mut buffer = vec![0; 1 << 20];
     let mut size = 0;
     loop {

@@ -17,7 +17,7 @@ mod read;
 mod tensor;
 mod write;
 
-pub use file::{ModelFile, sha256};
+pub use file::{MAX_EXTERNAL_BYTES, ModelFile, sha256};
 pub use read::{MAX_MODEL_BYTES, OnnxError};
 pub use tensor::TensorError;
 
