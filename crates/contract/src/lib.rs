@@ -203,6 +203,13 @@ pub struct GridSpec {
     pub dims: [u32; 3],
 }
 
+impl GridSpec {
+    /// Number of voxels, saturating.
+    pub fn voxel_count(&self) -> u64 {
+        self.dims.iter().fold(1, |count: u64, &dim| count.saturating_mul(u64::from(dim)))
+    }
+}
+
 /// `(x / 255 - mean) / std` per channel, in the order red, green, blue.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -55,6 +55,8 @@ impl Contract {
         let check = Check { origin };
         check.named("preset", &self.preset)?;
         check.named("dataset", &self.dataset)?;
+        check.printable("training.note", &self.training.note, MAX_NOTE_BYTES)?;
+        check.named("exporter", &self.exporter)?;
         check.that((1..=2).contains(&self.views), "views", self.views, "1 or 2")?;
         check.that(
             !self.virtual_stereo || self.views == 1,
@@ -83,6 +85,7 @@ impl Contract {
         self.validate_depth(&check)?;
         self.validate_normalisation(&check)?;
         self.validate_classes(&check)?;
+        self.validate_output_size(&check)?;
         if let Some(hash) = &self.source_checkpoint {
             let hex = hash.len() == 64
                 && hash.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
@@ -138,6 +141,14 @@ impl Contract {
             format!("{:?}", grid.dims),
             &format!("three of 1..={MAX_GRID_SIDE}, multiples of project_scale"),
         )?;
+        let voxels = grid.voxel_count();
+        check.that(
+            voxels <= MAX_VOXELS,
+            "grid.dims",
+            format!("{:?} ({voxels} voxels)", grid.dims),
+            &format!("at most {MAX_VOXELS} voxels"),
+        )?;
+        check.named("grid.axes", &grid.axes)?;
         check.that(
             grid.voxel_size_m.is_finite() && grid.voxel_size_m > 0.0,
             "grid.voxel_size_m",
@@ -149,6 +160,17 @@ impl Contract {
             "grid.origin_m",
             format!("{:?}", grid.origin_m),
             "three finite metres, or null",
+        )
+    }
+
+    /// Positions in an output are 32-bit numbers (self-tests, label kernels).
+    fn validate_output_size(&self, check: &Check<'_>) -> Result<(), ContractError> {
+        let logits = self.grid.voxel_count() * self.classes.len() as u64;
+        check.that(
+            logits <= u64::from(u32::MAX),
+            "grid.dims",
+            format!("{logits} logits"),
+            "below 2^32 logits: voxels times classes",
         )
     }
 
@@ -239,8 +261,13 @@ impl Check<'_> {
     }
 
     fn named(&self, field: &str, name: &str) -> Result<(), ContractError> {
-        let plain = !name.is_empty() && name.len() <= 256 && !name.chars().any(char::is_control);
-        self.that(plain, field, format!("{name:?}"), "1 to 256 printable bytes")
+        self.printable(field, name, MAX_NAME_BYTES)
+    }
+
+    /// Texts are shown on terminals, which obey control characters.
+    fn printable(&self, field: &str, text: &str, most: usize) -> Result<(), ContractError> {
+        let plain = (1..=most).contains(&text.len()) && !text.contains(char::is_control);
+        self.that(plain, field, format!("{text:?}"), &format!("1 to {most} printable bytes"))
     }
 
     fn tensors(
@@ -307,6 +334,15 @@ fn names<'a>(names: impl Iterator<Item = &'a str>) -> String {
 const MAX_IMAGE_SIDE_PX: u32 = 16_384;
 const MAX_GRID_SIDE: u32 = 4_096;
 const MAX_DEPTH_BINS: u32 = 4_096;
+
+/// Most voxels of the output grid, 128 times the published ones; presets have the same bound.
+const MAX_VOXELS: u64 = 1 << 28;
+
+/// Longest name.
+const MAX_NAME_BYTES: usize = 256;
+
+/// Longest note on the training: it may hold a file's name.
+const MAX_NOTE_BYTES: usize = 2048;
 
 /// The top-level fields of this version.
 const FIELDS: [&str; 21] = [

@@ -211,6 +211,10 @@ fn every_field_out_of_range_is_named() {
         ("/views", json!(3), "views"),
         ("/views", json!(0), "views"),
         ("/preset", json!(""), "preset"),
+        ("/training/note", json!("trained\u{1b}]0;on nothing\u{7}"), "training.note"),
+        ("/training/note", json!("x".repeat(2049)), "training.note"),
+        ("/exporter", json!("occdepth-host\n0.1.0"), "exporter"),
+        ("/grid/axes", json!("\u{9b}2J"), "grid.axes"),
         ("/image/width", json!(0), "image.width"),
         ("/image/height", json!(100_000), "image.height"),
         ("/scales", json!([]), "scales"),
@@ -221,6 +225,9 @@ fn every_field_out_of_range_is_named() {
         ("/project_scale", json!(3), "project_scale"),
         ("/grid/dims", json!([256, 255, 32]), "grid.dims"),
         ("/grid/dims", json!([0, 256, 32]), "grid.dims"),
+        // Two slices more than 2^28 voxels; then 2^28 voxels, and with 20 classes more than 2^32 logits.
+        ("/grid/dims", json!([4096, 4096, 18]), "grid.dims"),
+        ("/grid/dims", json!([4096, 4096, 16]), "grid.dims"),
         ("/grid/voxel_size_m", json!(-0.2), "grid.voxel_size_m"),
         ("/depth/bins/max_m", json!(1.0), "depth"),
         ("/depth/bins/count", json!(1), "depth"),
@@ -248,6 +255,23 @@ fn every_field_out_of_range_is_named() {
         };
         assert_eq!((field.as_str(), origin.as_str()), (expected, "net.onnx"), "{error}");
     }
+}
+
+/// The two bounds of a grid are inclusive: 2^28 voxels, and 2^32 - 1 logits.
+#[test]
+fn the_largest_grid_is_accepted() {
+    let mut contract = kitti();
+    contract.grid.dims = [4096, 4096, 16];
+    assert_eq!(contract.grid.voxel_count(), 1 << 28);
+    contract.classes.truncate(15);
+    contract.inputs = contract.expected_inputs();
+    contract.outputs = contract.expected_outputs();
+    contract.validate("net.onnx").unwrap();
+    contract.classes = classes::semantic_kitti();
+    contract.classes.truncate(16);
+    contract.outputs = contract.expected_outputs();
+    let error = contract.validate("net.onnx").unwrap_err().to_string();
+    assert!(error.contains("found 4294967296 logits"), "{error}");
 }
 
 #[test]
