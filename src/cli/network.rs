@@ -5,7 +5,7 @@ use occdepth::engine::{BUNDLED_NAME, BUNDLED_NETWORK, CpuEngine, Engine as _};
 use occdepth::grid::{GridOutput, LabelOptions};
 use occdepth_contract::onnx::{ModelFile, ModelProto, data_type};
 use occdepth_contract::self_test::{self, Comparison, SelfTest};
-use occdepth_contract::{Contract, TensorSpec, tensor};
+use occdepth_contract::{Contract, TensorSpec, hex, tensor};
 use serde_json::json;
 use sha2::Digest as _;
 use std::collections::BTreeMap;
@@ -225,7 +225,7 @@ impl Facts {
         }
         let opset = model.opset_import.iter().find(|set| set.domain.is_empty());
         Self {
-            sha256: hex(&file.sha256),
+            sha256: hex::digits(&file.sha256),
             parameters,
             opset: opset.map_or(0, |set| set.version),
             operators,
@@ -282,10 +282,6 @@ fn text(origin: &str, bytes: u64, contract: &Contract, facts: &Facts) -> String 
     lines.push(format!("classes    {}", classes.join(", ")));
     lines.push(format!("operators  {}", operators.join(", ")));
     lines.join("\n") + "\n"
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }
 
 /// The self-test of the bundled network.

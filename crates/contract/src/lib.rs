@@ -23,6 +23,7 @@
 //! |---|---|
 //! | [`onnx`] | the ONNX container: messages, reading, writing |
 //! | [`classes`] | class tables of the data sets |
+//! | [`hex`] | hashes as text |
 //! | [`self_test`] | input and sampled outputs that show whether an engine computes the network |
 //!
 //! # Versions
@@ -110,6 +111,7 @@
 
 pub mod classes;
 mod error;
+pub mod hex;
 pub mod onnx;
 mod regular_file;
 pub mod self_test;

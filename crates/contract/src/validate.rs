@@ -1,6 +1,6 @@
 //! The checks of a contract: its own fields, the tensors that follow from them, the graph.
 
-use crate::{CONTRACT_VERSION, Contract, ContractError, DType, TensorSpec, onnx};
+use crate::{CONTRACT_VERSION, Contract, ContractError, DType, TensorSpec, hex, onnx};
 use occdepth_geometry::projection::SamplingPattern;
 use serde::de::Error as _;
 use std::collections::BTreeSet;
@@ -87,9 +87,12 @@ impl Contract {
         self.validate_classes(&check)?;
         self.validate_output_size(&check)?;
         if let Some(hash) = &self.source_checkpoint {
-            let hex = hash.len() == 64
-                && hash.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-            check.that(hex, "source_checkpoint", hash, "a SHA-256 in lower-case hex, or null")?;
+            check.that(
+                hex::is_sha256(hash),
+                "source_checkpoint",
+                format!("{hash:?}"),
+                "a SHA-256 in lower-case hex, or null",
+            )?;
         }
         check.tensors("inputs", &self.inputs, &self.expected_inputs())?;
         check.tensors("outputs", &self.outputs, &self.expected_outputs())
@@ -167,7 +170,7 @@ impl Contract {
     fn validate_output_size(&self, check: &Check<'_>) -> Result<(), ContractError> {
         let logits = self.grid.voxel_count() * self.classes.len() as u64;
         check.that(
-            logits <= u64::from(u32::MAX),
+            u32::try_from(logits).is_ok(),
             "grid.dims",
             format!("{logits} logits"),
             "below 2^32 logits: voxels times classes",

@@ -168,6 +168,23 @@ fn errors_are_measured_and_judged() {
     let error = test.compare("ssc_logits", &logits()[..100]).unwrap_err();
     assert!(matches!(&error, SelfTestError::Field { found, .. } if found == "100"), "{error}");
     assert!(test.compare("occ_logits", &logits()).is_err());
+    // Samples made by hand that no file may have.
+    let field = |change: &dyn Fn(&mut SelfTest)| {
+        let mut changed = test.clone();
+        change(&mut changed);
+        match changed.compare("ssc_logits", &logits()).unwrap_err() {
+            SelfTestError::Field { field, .. } => field,
+            other => panic!("{other}"),
+        }
+    };
+    let none = |test: &mut SelfTest| {
+        test.outputs[0].indices.clear();
+        test.outputs[0].values.clear();
+    };
+    assert_eq!(field(&none), "outputs.ssc_logits.values");
+    assert_eq!(field(&|test| test.outputs[0].values.clear()), "outputs.ssc_logits.values");
+    let first = |test: &mut SelfTest| test.outputs[0].indices[0] = u32::MAX;
+    assert_eq!(field(&first), "outputs.ssc_logits.indices");
     // Values that should all be zero, and are.
     let mut zeros = test.clone();
     zeros.outputs[0].values.fill(0.0);

@@ -30,8 +30,7 @@ impl ModelProto {
         out.write_all(&graph_head)?;
         for constant in &graph.initializer {
             // Everything but the values is small; the values go out as they are.
-            let described = TensorProto { raw_data: vec![], ..without_values(constant) };
-            let [head, tail] = described.around_the_values();
+            let [head, tail] = without_values(constant).around_the_values();
             let values = &constant.raw_data;
             let prefix = if values.is_empty() { vec![] } else { delimited(RAW_DATA, values.len()) };
             let length = head.len() + prefix.len() + values.len() + tail.len();

@@ -64,7 +64,7 @@ pub use error::SelfTestError;
 pub use frame::{Camera, DepthImage, Frame, Values};
 
 use crate::{
-    Contract, Precision,
+    Contract, Precision, hex,
     regular_file::{self, ReadError},
 };
 use error::Check;
@@ -190,7 +190,7 @@ impl SelfTest {
         Self {
             format: FORMAT.into(),
             preset: contract.preset.clone(),
-            network_sha256: hex(&network_sha256),
+            network_sha256: hex::digits(&network_sha256),
             seed,
             cameras,
             baseline_m,
@@ -313,7 +313,7 @@ impl SelfTest {
     /// # Errors
     /// [`SelfTestError::Field`] when it belongs to another one.
     pub fn check_network(&self, sha256: [u8; 32], origin: &str) -> Result<(), SelfTestError> {
-        let network = hex(&sha256);
+        let network = hex::digits(&sha256);
         Check { origin }.that(
             self.network_sha256 == network,
             "network_sha256",
@@ -325,8 +325,8 @@ impl SelfTest {
     /// Compares what an engine computed for `output`, all of it, with the expected samples.
     ///
     /// # Errors
-    /// [`SelfTestError::Field`] when the test has no samples of this output, or `values` ends before
-    /// the last of them.
+    /// [`SelfTestError::Field`] when the test has no samples of this output, or samples that a file may
+    /// not have, or `values` ends before the last of them.
     pub fn compare(&self, output: &str, values: &[f32]) -> Result<Comparison, SelfTestError> {
         let check = Check { origin: &self.preset };
         let samples = self.outputs.iter().find(|samples| samples.name == output);
@@ -334,6 +334,7 @@ impl SelfTest {
             let names: Vec<&str> = self.outputs.iter().map(|other| other.name.as_str()).collect();
             return Err(check.failed("outputs", output, &format!("one of {}", names.join(", "))));
         };
+        samples.check(&check)?;
         let last = samples.indices.last().map_or(0, |&index| index as usize);
         let expected = format!("more than {last} values");
         check.that(values.len() > last, &format!("outputs.{output}"), values.len(), &expected)?;
@@ -372,8 +373,12 @@ impl SelfTest {
         let check = Check { origin };
         check.that(self.format == FORMAT, "format", &self.format, FORMAT)?;
         let hash = &self.network_sha256;
-        let hex = hash.len() == 64 && hash.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-        check.that(hex, "network_sha256", hash, "a SHA-256 in lower-case hex")?;
+        check.that(
+            hex::is_sha256(hash),
+            "network_sha256",
+            format!("{hash:?}"),
+            "a SHA-256 in lower-case hex",
+        )?;
         let baseline = self.baseline_m.is_none_or(|m| m.is_finite() && m > 0.0);
         check.that(
             baseline,
@@ -389,28 +394,13 @@ impl SelfTest {
         )?;
         let mut names = BTreeSet::new();
         for samples in &self.outputs {
-            let field = |part: &str| format!("outputs.{}.{part}", samples.name);
             check.that(
                 names.insert(&samples.name),
                 "outputs",
                 &samples.name,
                 "outputs once each",
             )?;
-            let (indices, values) = (samples.indices.len(), samples.values.len());
-            check.that(
-                indices == values && (1..=MAX_SAMPLES).contains(&values),
-                &field("values"),
-                format!("{values} values at {indices} indices"),
-                "as many of both, 1 to 1048576",
-            )?;
-            check.that(
-                samples.indices.is_sorted_by(|a, b| a < b),
-                &field("indices"),
-                "another order",
-                "strictly ascending positions",
-            )?;
-            let finite = samples.values.iter().all(|value| value.is_finite());
-            check.that(finite, &field("values"), "one that is not finite", "finite numbers")?;
+            samples.check(&check)?;
         }
         for (field, bound) in
             [("tolerance.largest", self.tolerance.largest), ("tolerance.rms", self.tolerance.rms)]
@@ -421,8 +411,26 @@ impl SelfTest {
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
+impl OutputSamples {
+    /// Checks that there are samples, in order, of finite values.
+    fn check(&self, check: &Check<'_>) -> Result<(), SelfTestError> {
+        let field = |part: &str| format!("outputs.{}.{part}", self.name);
+        let (indices, values) = (self.indices.len(), self.values.len());
+        check.that(
+            indices == values && (1..=MAX_SAMPLES).contains(&values),
+            &field("values"),
+            format!("{values} values at {indices} indices"),
+            "as many of both, 1 to 1048576",
+        )?;
+        check.that(
+            self.indices.is_sorted_by(|a, b| a < b),
+            &field("indices"),
+            "another order",
+            "strictly ascending positions",
+        )?;
+        let finite = self.values.iter().all(|value| value.is_finite());
+        check.that(finite, &field("values"), "one that is not finite", "finite numbers")
+    }
 }
 
 /// Values that [`SelfTest::expect`] keeps of an output: enough that every channel of every part of the
