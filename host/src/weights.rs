@@ -38,7 +38,8 @@ pub struct Provenance {
     /// SHA-256 of the checkpoint that they were read from, in lower-case hexadecimal digits
     /// (`occdepth.source_sha256`).
     pub source_sha256: String,
-    /// File name of that checkpoint, without its folder (`occdepth.source_name`).
+    /// File name of that checkpoint, without its folder and without control characters
+    /// (`occdepth.source_name`).
     pub source_name: String,
     /// Whether the weights were trained (`occdepth.trained`).
     pub trained: bool,
@@ -172,7 +173,8 @@ impl Weights {
     /// (counters, buffers) are left out.
     ///
     /// # Errors
-    /// If the file cannot be read or is not a safetensors file.
+    /// If the file cannot be read or is not a safetensors file, or its provenance is incomplete, no hash
+    /// or no printable names.
     pub fn read_safetensors(path: &Path) -> Result<Self, WeightsError> {
         Reader::open(path)?.weights()
     }
@@ -180,7 +182,7 @@ impl Weights {
     /// As [`Weights::read_safetensors`], from bytes; `origin` names them in errors.
     ///
     /// # Errors
-    /// If the bytes are not a safetensors file.
+    /// As [`Weights::read_safetensors`].
     pub fn from_safetensors(bytes: &[u8], origin: &str) -> Result<Self, WeightsError> {
         Reader::new(Cursor::new(bytes), origin.into())?.weights()
     }
@@ -190,7 +192,8 @@ impl Weights {
     /// the new one is on disk. Equal weights make equal bytes.
     ///
     /// # Errors
-    /// [`WeightsError::Write`], with the path.
+    /// [`WeightsError::Write`], with the path; [`WeightsError::Provenance`] for a provenance that
+    /// would not be read again.
     pub fn write_safetensors(&self, path: &Path) -> Result<(), WeightsError> {
         file::write(self, path)
     }

@@ -171,7 +171,7 @@ fn half_a_provenance_is_refused() {
     let whole = [
         ("occdepth.preset", "nano"),
         ("occdepth.source_name", "x.ckpt"),
-        ("occdepth.source_sha256", "00"),
+        ("occdepth.source_sha256", HASH),
         ("occdepth.trained", "false"),
     ];
     assert_eq!(with(&whole), Ok(()));
@@ -179,7 +179,40 @@ fn half_a_provenance_is_refused() {
     assert_eq!(error, "w.safetensors: occdepth.trained is nothing, expected true or false");
     let error = with(&[whole[0], whole[1], whole[2], ("occdepth.trained", "yes")]).unwrap_err();
     assert_eq!(error, "w.safetensors: occdepth.trained is \"yes\", expected true or false");
+    for (nth, value, expected) in [
+        (0, "", "is \"\", expected 1 to 1024 printable bytes"),
+        (1, "\u{1b}]0;trained\u{7}.ckpt", r#"is "\u{1b}]0;trained\u{7}.ckpt", expected"#),
+        (2, "00", "is \"00\", expected 64 lower-case hexadecimal digits"),
+        (2, &HASH.to_uppercase(), "expected 64 lower-case hexadecimal digits"),
+    ] {
+        let mut changed = whole;
+        changed[nth].1 = value;
+        let error = with(&changed).unwrap_err();
+        assert!(error.contains(whole[nth].0) && error.contains(expected), "{error}");
+    }
 }
+
+/// What would not be read is not written, and an older file stays.
+#[test]
+fn an_unprintable_provenance_is_not_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("w.safetensors");
+    let good = Provenance {
+        preset: "nano".into(),
+        source_sha256: HASH.into(),
+        source_name: "x.ckpt".into(),
+        trained: true,
+    };
+    let weights = Weights::default().with_provenance(good.clone());
+    weights.write_safetensors(&path).unwrap();
+    let bad = Provenance { source_name: "a\u{9b}2J.ckpt".into(), ..good };
+    let error = weights.clone().with_provenance(bad).write_safetensors(&path).unwrap_err();
+    let WeightsError::Provenance { key, .. } = error else { panic!("{error}") };
+    assert_eq!(key, "occdepth.source_name");
+    assert_eq!(Weights::read_safetensors(&path).unwrap(), weights);
+}
+
+const HASH: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 
 #[test]
 fn an_unwritable_weights_file_is_an_error_with_its_path() {

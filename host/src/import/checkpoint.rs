@@ -8,6 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use occdepth_contract::hex;
 use sha2::{Digest, Sha256};
 
 use super::{
@@ -226,10 +227,7 @@ impl Checkpoint {
             }
         };
         hash().map_err(|source| CheckpointError::Read { path: self.path.clone(), source })?;
-        Ok(hasher
-            .finalize()
-            .iter()
-            .fold(String::new(), |digits, byte| format!("{digits}{byte:02x}")))
+        Ok(hex::digits(&hasher.finalize()))
     }
 
     /// Whether the weights were trained: not if the file is a weights file that says so, and not if

@@ -115,7 +115,7 @@ pub fn import(
     let source_name = checkpoint.path().file_name().unwrap_or_default().to_string_lossy();
     let provenance = Provenance {
         preset: preset.name.clone(),
-        source_name: source_name.into_owned(),
+        source_name: source_name.replace(char::is_control, "\u{fffd}"),
         source_sha256: checkpoint.sha256()?,
         trained: checkpoint.is_trained()?,
     };

@@ -10,6 +10,7 @@ use std::{
     path::Path,
 };
 
+use occdepth_contract::hex;
 use safetensors::{
     Dtype, SafeTensorError,
     tensor::{Metadata, TensorInfo},
@@ -115,12 +116,14 @@ impl<R: Read + Seek> Reader<R> {
             found: format!("{trained:?}"),
             expected: TRUTHS,
         })?;
-        Ok(Some(Provenance {
-            preset: entry(PRESET, "a preset's name")?,
-            source_sha256: entry(SOURCE_SHA256, "64 hexadecimal digits")?,
-            source_name: entry(SOURCE_NAME, "a file name")?,
+        let provenance = Provenance {
+            preset: entry(PRESET, A_NAME)?,
+            source_sha256: entry(SOURCE_SHA256, A_HASH)?,
+            source_name: entry(SOURCE_NAME, A_NAME)?,
             trained,
-        }))
+        };
+        check(&provenance, &self.origin)?;
+        Ok(Some(provenance))
     }
 
     /// Every float32 tensor.
@@ -142,6 +145,9 @@ impl<R: Read + Seek> Reader<R> {
 
 /// Writes `weights` to `path`, one tensor at a time; the same weights make the same bytes.
 pub(super) fn write(weights: &Weights, path: &Path) -> Result<(), WeightsError> {
+    if let Some(provenance) = &weights.provenance {
+        check(provenance, &path.display().to_string())?;
+    }
     let header = header(weights);
     write_atomically_with(path, |file| {
         file.write_all(&(header.len() as u64).to_le_bytes())?;
@@ -149,6 +155,29 @@ pub(super) fn write(weights: &Weights, path: &Path) -> Result<(), WeightsError> 
         weights.tensors.values().try_for_each(|tensor| write_values(&tensor.values, file))
     })
     .map_err(WeightsError::Write)
+}
+
+/// Checks the strings of a provenance: they are shown on terminals, which obey control characters, and
+/// stand in contracts.
+fn check(provenance: &Provenance, origin: &str) -> Result<(), WeightsError> {
+    let Provenance { preset, source_sha256, source_name, trained: _ } = provenance;
+    let is_name =
+        |text: &str| (1..=MAX_NAME_BYTES).contains(&text.len()) && !text.contains(char::is_control);
+    for (key, found, holds, expected) in [
+        (PRESET, preset, is_name(preset), A_NAME),
+        (SOURCE_SHA256, source_sha256, hex::is_sha256(source_sha256), A_HASH),
+        (SOURCE_NAME, source_name, is_name(source_name), A_NAME),
+    ] {
+        if !holds {
+            return Err(WeightsError::Provenance {
+                origin: origin.into(),
+                key,
+                found: format!("{found:?}"),
+                expected,
+            });
+        }
+    }
+    Ok(())
 }
 
 fn write_values(values: &[f32], file: &mut BufWriter<File>) -> std::io::Result<()> {
@@ -187,6 +216,11 @@ const SOURCE_NAME: &str = "occdepth.source_name";
 const TRAINED: &str = "occdepth.trained";
 const KEYS: [&str; 4] = [PRESET, SOURCE_SHA256, SOURCE_NAME, TRAINED];
 const TRUTHS: &str = "true or false";
+const A_NAME: &str = "1 to 1024 printable bytes";
+const A_HASH: &str = "64 lower-case hexadecimal digits";
+/// Longest name in bytes: four times what file systems allow, because replacement characters are longer
+/// than what they replace.
+const MAX_NAME_BYTES: usize = 1024;
 /// Bytes of the length before the header.
 const LENGTH_BYTES: usize = 8;
 /// The format's own limit.

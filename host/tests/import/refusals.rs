@@ -153,7 +153,7 @@ fn untrained_weights_stay_untrained() {
     assert!(weights.provenance().unwrap().trained, "no counters, nothing said");
     spoilt.weights = spoilt.weights.with_provenance(Provenance {
         preset: "small".into(),
-        source_sha256: "00".into(),
+        source_sha256: "00".repeat(32),
         source_name: "made-up".into(),
         trained: false,
     });
