@@ -79,9 +79,11 @@ fn emit_columns(
     let shrink = graph.scalar(1.0 / factor as f32, &depth_m);
     let baseline_focal = graph.binary("Mul", path, &image.baseline_focal, &shrink);
     let disparity = graph.binary("Div", path, &baseline_focal, &depth_m);
-    // Nothing measured, and anything that is no depth, is no disparity.
+    // Nothing measured is no disparity, and neither is what is no number. The published code takes
+    // depths below zero as they are (resampling makes some): their disparity ends at the edge.
     let zero = graph.scalar(0.0, &depth_m);
-    let measured = graph.test("Greater", path, &depth_m, &zero);
+    let magnitude = graph.unary("Abs", path, &depth_m);
+    let measured = graph.test("Greater", path, &magnitude, &zero);
     let disparity = graph.select(path, &measured, &disparity, &zero);
 
     let edges: Vec<f32> = (0..columns).map(|column| column as f32 - 0.5).collect();

@@ -23,7 +23,9 @@ pub fn with_right_view(left: &Features, rgbd: &Rgbd) -> Features {
 /// Column i of row j is the left map at column i + d - 1/2 and row j - 1/2, bilinearly and with the
 /// edge continued, where d = (baseline * focal length / scale) / depth is the disparity in cells of
 /// this map: the published code states the left and upper edges of the cells as the places to sample,
-/// and samples as if they were the middles. A depth of zero (nothing measured) is no disparity.
+/// and samples as if they were the middles. A depth of zero (nothing measured) is no disparity;
+/// one below zero, which a depth camera does not deliver but the published inputs have, moves to the left
+/// and ends at the edge.
 ///
 /// The published grid has one cell too many for some sizes (49, 98, 237 ...), where that code fails;
 /// here every size works.

@@ -78,7 +78,8 @@ fn assert_typed(node: &NodeProto, types: &BTreeMap<&str, i32>) {
 /// types that [`assert_typed`] allows, and in the CPU engine. Not among them, although some versions know
 /// them: whatever computes shapes (`Shape`, `ConstantOfShape`, `Range`), `GatherND` and `ScatterND`,
 /// and `GridSample`, which is 4-D before 11.2.
-const OPERATORS: [&str; 29] = [
+const OPERATORS: [&str; 30] = [
+    "Abs",
     "Add",
     "AveragePool",
     "Cast",

@@ -111,6 +111,28 @@ fn no_depth_image_leads_out_of_the_maps() {
     assert!(outputs[0].iter().all(|logit| logit.is_finite()));
 }
 
+/// Depths below zero, which resampling makes of measured ones, are what the published code takes them
+/// for on both sides: a place left of the map, not an unmeasured one.
+#[test]
+fn negative_depths_are_the_same_in_the_export() {
+    let preset = thin("nyu-b4");
+    let (contract, model) = exported(&preset, Precision::Fp32);
+    let mut frame = SelfTest::new(&contract, [0; 32], 1).seal(&contract).unwrap();
+    let mut logits = [0.0, -1.0].map(|depth_m| {
+        frame.depth.as_mut().unwrap().depth_m.fill(depth_m);
+        let expected = native(&preset, &contract, &frame).swap_remove(0);
+        let found = run(&contract, model.clone(), &frame).swap_remove(0);
+        let scale = expected.iter().fold(0.0_f32, |largest, x| largest.max(x.abs()));
+        for (found, expected) in found.iter().zip(&expected) {
+            assert!((found - expected).abs() <= 1e-4 * scale, "{found} instead of {expected}");
+        }
+        (expected, scale)
+    });
+    let [(unmeasured, scale), (negative, _)] = &mut logits;
+    let moved = unmeasured.iter().zip(negative).map(|(a, b)| (*a - *b).abs());
+    assert!(moved.fold(0.0, f32::max) > 1e-2 * *scale, "the depth image changes nothing");
+}
+
 /// A preset with every structure of `name` and no width worth speaking of; its axes all differ.
 pub(crate) fn thin(name: &str) -> Preset {
     let preset = Preset::builtin(name).unwrap();
