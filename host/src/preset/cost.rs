@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{
     Parameter, Preset,
-    parameters::{DECODER, ENCODER, HEAD, RELATION_PRIOR, UNET},
+    parameters::{DECODER, ENCODER, HEAD, OCCLUDED_HEAD, RELATION_PRIOR, UNET},
 };
 
 /// Multiply-accumulates of one frame, all views together. Convolutions, linear layers and the
@@ -24,7 +24,7 @@ pub struct Cost {
     pub unet: u64,
     /// The relation prior.
     pub relation_prior: u64,
-    /// The head.
+    /// The head, and the occluded one.
     pub head: u64,
 }
 
@@ -44,7 +44,7 @@ pub enum Module {
     Unet,
     /// The relation prior.
     RelationPrior,
-    /// The head.
+    /// The head, and the occluded one.
     Head,
 }
 
@@ -89,6 +89,7 @@ impl Module {
             ("flosp_depth", Self::DepthNet),
             (RELATION_PRIOR, Self::RelationPrior),
             (HEAD, Self::Head),
+            (OCCLUDED_HEAD, Self::Head),
             (UNET, Self::Unet),
         ];
         let module = prefixes.into_iter().find(|(prefix, _)| name.starts_with(prefix));
