@@ -129,6 +129,54 @@ fn weights_carry_their_origin_into_the_network() {
     assert_eq!(contract.precision, Precision::Fp16);
 }
 
+/// A downloaded file names a preset; it does not decide which file is read.
+#[test]
+fn the_preset_of_a_weights_file_is_never_a_path() {
+    let folder = tempfile::tempdir().unwrap();
+    let [weights, path, file] =
+        ["w.safetensors", "n.onnx", "p.toml"].map(|name| folder.path().join(name));
+    // It would do, were it read.
+    let nano = Preset::BUILTIN.iter().find(|(name, _)| *name == "nano").unwrap().1;
+    fs::write(&file, nano).unwrap();
+    let made = Weights::initialise(&Preset::builtin("nano").unwrap(), 1);
+    for named in [file.to_str().unwrap(), "/etc/hostname", "x.toml"] {
+        let provenance = Provenance {
+            preset: named.into(),
+            source_sha256: "0f".repeat(32),
+            source_name: "a.ckpt".into(),
+            trained: true,
+        };
+        made.clone().with_provenance(provenance).write_safetensors(&weights).unwrap();
+        let (text, code) = failure(&export_with(&["--weights", weights.to_str().unwrap()], &path));
+        assert_eq!(code, Some(2), "{text}");
+        assert!(text.contains("w.safetensors") && text.contains("occdepth.preset"), "{text}");
+        assert!(text.contains(named) && !text.contains("No such file"), "{text}");
+        assert!(!path.exists());
+    }
+}
+
+/// A seed that nothing would read, and an output that would replace what it is made from.
+#[test]
+fn arguments_that_contradict_each_other_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let [weights, path] = ["w.safetensors", "n.onnx"].map(|name| folder.path().join(name));
+    Weights::initialise(&Preset::builtin("nano").unwrap(), 1).write_safetensors(&weights).unwrap();
+    let file = weights.to_str().unwrap();
+    for source in ["formula", file] {
+        let arguments = ["--preset", "nano", "--weights", source, "--seed", "1"];
+        let (text, code) = failure(&export_with(&arguments, &path));
+        assert_eq!(code, Some(2), "{text}");
+        assert!(text.contains("--seed") && text.contains(source), "{text}");
+    }
+    let before = fs::read(&weights).unwrap();
+    let same = folder.path().join(".").join("w.safetensors");
+    let (text, code) = failure(&export_with(&["--preset", "nano", "--weights", file], &same));
+    assert_eq!(code, Some(2), "{text}");
+    assert!(text.contains("--output"), "{text}");
+    assert!(fs::read(&weights).unwrap() == before);
+    assert_eq!(entries(folder.path()), ["w.safetensors"]);
+}
+
 #[test]
 fn weights_that_make_no_network_are_configuration_errors() {
     let folder = tempfile::tempdir().unwrap();

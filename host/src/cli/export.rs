@@ -1,25 +1,30 @@
 //! `occdepth-host export`: a preset and weights to one ONNX file.
 
-use super::{Failure, preset};
+use super::{Failure, Made, builtin, preset};
 use clap::{Args, ValueEnum};
 use occdepth_contract::{
     Contract, Precision,
     self_test::{self, Tolerance},
 };
 use occdepth_host::{
-    export::{self, Options, StagedFiles},
+    export::{self, ExportError, Options, StagedFiles, Vectors, VectorsError},
     preset::Preset,
     weights::Weights,
 };
-use std::{io::Write, path::PathBuf};
+use std::{
+    fs,
+    io::Write,
+    path::{Path, PathBuf},
+};
 
 /// Writes a network as an ONNX file that the runtime runs.
 ///
 /// The file is opset 17 with static shapes and carries its contract (what it takes, what its output
 /// means, whether it was trained) in its metadata; see it with `occdepth network show FILE`. The same
 /// command writes the same bytes on every machine. Beside FILE.onnx lies FILE.selftest.json: a frame
-/// and what the network says about it, for `occdepth network check FILE.onnx`. Existing files are
-/// replaced only when the new ones are whole.
+/// and what the network says about it, for `occdepth network check FILE.onnx` on a device and for
+/// `occdepth-host verify` here (RGB-D networks, which the runtime does not run, only there). Existing
+/// files are replaced only when the new ones are whole.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Arguments {
@@ -34,9 +39,9 @@ pub(crate) struct Arguments {
     #[arg(long, default_value = "hash", value_name = "FILE.safetensors|hash|formula")]
     weights: String,
 
-    /// Seed of the weights `hash`
-    #[arg(long, default_value_t = 1, value_name = "N")]
-    seed: u64,
+    /// Seed of the weights `hash`; 1 when absent
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
 
     /// Arithmetic inside the network; inputs and outputs stay f32 and i32
     #[arg(long, value_enum, default_value_t = Arithmetic::Fp32)]
@@ -74,6 +79,12 @@ enum Arithmetic {
 
 impl Arguments {
     pub(super) fn run(&self) -> Result<(), Failure> {
+        if same_file(&self.output, Path::new(&self.weights)) {
+            return Err(Failure::configuration(format!(
+                "--output: found {}, expected another file than --weights",
+                self.output.display()
+            )));
+        }
         let (preset, weights, options) = self.network()?;
         let options = Options {
             precision: match self.precision {
@@ -84,7 +95,10 @@ impl Arguments {
             occluded_output: self.occluded_logits,
             ..options
         };
-        let model = export::export(&preset, &weights, &options).map_err(Failure::configuration)?;
+        let model = export::export(&preset, &weights, &options).map_err(|error| match error {
+            ExportError::Contract(_) => Failure::execution(error),
+            _ => Failure::configuration(error),
+        })?;
         let mut files = StagedFiles::default();
         let (sha256, bytes) = files
             .add_model(&self.output, &model, self.external_data_above)
@@ -92,19 +106,25 @@ impl Arguments {
         let contract = Contract::from_model(&model, "export").map_err(Failure::execution)?;
         drop(model);
         let mut note = String::new();
+        let usual = Tolerance::of(contract.precision);
         if !self.no_self_test {
-            let test = export::self_test(&preset, &weights, &contract, sha256)
-                .map_err(Failure::configuration)?;
+            let Vectors { test, rounding_rms } = export::self_test(
+                &preset, &weights, &contract, sha256,
+            )
+            .map_err(|error| match error {
+                VectorsError::Output { .. } => Failure::execution(error),
+                _ => Failure::configuration(error),
+            })?;
             files
                 .add(&self_test::path_beside(&self.output), |file| {
                     file.write_all(test.to_json().as_bytes())
                 })
                 .map_err(Failure::execution)?;
             // More than usual: the network amplifies rounding, and its user should know.
-            if test.tolerance != Tolerance::of(contract.precision) {
+            if let Some(rms) = rounding_rms.filter(|_| test.tolerance != usual) {
                 note = format!(
                     "; rounding its weights to fp16 moves its logits by {:.1} % (rms)",
-                    test.tolerance.rms / export::AMPLIFICATION * 100.0
+                    rms * 100.0
                 );
             }
         }
@@ -123,36 +143,39 @@ impl Arguments {
 
     /// The preset, the weights, and what is said about their origin.
     fn network(&self) -> Result<(Preset, Weights, Options), Failure> {
-        let named = |fallback: Option<&str>| match self.preset.as_deref().or(fallback) {
+        let required = || match self.preset.as_deref() {
             Some(name) => preset(name),
             None => Err(Failure::configuration(
                 "--preset: none given, expected one: the weights do not name theirs",
             )),
         };
-        match self.weights.as_str() {
-            "hash" => {
-                let preset = named(None)?;
-                let weights = Weights::initialise(&preset, self.seed);
-                let options = Options::untrained(&format!("by integer hash, seed {}", self.seed));
-                Ok((preset, weights, options))
-            }
-            "formula" => {
-                let preset = named(None)?;
-                let weights = Weights::formula(&preset);
-                Ok((preset, weights, Options::untrained("by the golden formula")))
-            }
-            path => {
-                let path = PathBuf::from(path);
-                let weights = Weights::read_safetensors(&path).map_err(Failure::configuration)?;
-                let provenance = weights.provenance();
-                let preset = named(provenance.map(|known| known.preset.as_str()))?;
-                let name = path.file_name().unwrap_or_default().to_string_lossy();
-                let options =
-                    provenance.map_or_else(|| Options::unknown(&name), Options::from_provenance);
-                Ok((preset, weights, options))
-            }
+        if let Some(made) = Made::of(&self.weights, self.seed)? {
+            let preset = required()?;
+            let how = match made {
+                Made::Hash(seed) => format!("by integer hash, seed {seed}"),
+                Made::Formula => "by the golden formula".into(),
+            };
+            let weights = made.weights(&preset);
+            return Ok((preset, weights, Options::untrained(&how)));
         }
+        let path = Path::new(&self.weights);
+        let weights = Weights::read_safetensors(path).map_err(Failure::configuration)?;
+        let provenance = weights.provenance();
+        let preset = match provenance {
+            Some(known) if self.preset.is_none() => {
+                builtin(&known.preset, &self.weights, "occdepth.preset")?
+            }
+            _ => required()?,
+        };
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let options = provenance.map_or_else(|| Options::unknown(&name), Options::from_provenance);
+        Ok((preset, weights, options))
     }
+}
+
+/// Whether both paths lead to one existing file.
+fn same_file(a: &Path, b: &Path) -> bool {
+    matches!((fs::canonicalize(a), fs::canonicalize(b)), (Ok(a), Ok(b)) if a == b)
 }
 
 /// Below protobuf's limit of 2 GiB for one message, with room for the graph.

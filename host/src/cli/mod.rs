@@ -6,7 +6,7 @@ mod inspect;
 mod verify;
 
 use clap::{Parser, Subcommand};
-use occdepth_host::preset::Preset;
+use occdepth_host::{preset::Preset, weights::Weights};
 use std::{error::Error, path::Path, process::ExitCode};
 
 /// The companion of occdepth: makes the networks that the runtime runs.
@@ -75,6 +75,46 @@ fn preset(argument: &str) -> Result<Preset, Failure> {
         || path.components().count() > 1;
     let preset = if is_file { Preset::read(path) } else { Preset::builtin(argument) };
     preset.map_err(Failure::configuration)
+}
+
+/// The built-in preset that a file names: what a file says is never read as a path.
+fn builtin(name: &str, origin: &str, field: &str) -> Result<Preset, Failure> {
+    Preset::builtin(name).map_err(|_| {
+        Failure::configuration(format!(
+            "{origin}: field `{field}`: found {name:?}, expected a built-in one, or --preset"
+        ))
+    })
+}
+
+/// Weights that are made here rather than read.
+#[derive(Clone, Copy)]
+enum Made {
+    /// `hash`, with its seed.
+    Hash(u64),
+    /// `formula`.
+    Formula,
+}
+
+impl Made {
+    /// What --weights asks for, with --seed where it means something; None: a file.
+    fn of(weights: &str, seed: Option<u64>) -> Result<Option<Self>, Failure> {
+        match (weights, seed) {
+            ("hash", seed) => Ok(Some(Self::Hash(seed.unwrap_or(1)))),
+            (other, Some(seed)) => Err(Failure::configuration(format!(
+                "--seed: found {seed} with --weights {other}, expected none: only the weights `hash` \
+                 have a seed"
+            ))),
+            ("formula", None) => Ok(Some(Self::Formula)),
+            _ => Ok(None),
+        }
+    }
+
+    fn weights(self, preset: &Preset) -> Weights {
+        match self {
+            Self::Hash(seed) => Weights::initialise(preset, seed),
+            Self::Formula => Weights::formula(preset),
+        }
+    }
 }
 
 /// The error and its causes, outermost first.

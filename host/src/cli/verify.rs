@@ -3,22 +3,27 @@
 use std::{io::Write, path::PathBuf};
 
 use clap::Args;
-use occdepth_contract::{Contract, onnx::ModelFile, self_test::Tolerance};
+use occdepth_contract::{
+    Contract,
+    onnx::ModelFile,
+    self_test::{SelfTest, path_beside},
+};
 use occdepth_host::{
-    preset::Preset,
     verify::{Options, Verification, VerifyError, frame::FrameFiles},
     weights::Weights,
 };
 
-use super::{Failure, preset};
+use super::{Failure, Made, builtin, preset};
 
 /// Runs an exported network and the network in burn side by side on one frame.
 ///
 /// The file must be an export of the preset: its contract is compared field by field, its graph node
-/// by node, and then what it computes. Errors are shown as the largest, as a share of the largest
+/// by node (if this version has written it), and then what it computes. Errors are shown as the largest, as a share of the largest
 /// magnitude of the tensor, and as the root mean square as a share of the tensor's. Half-precision
 /// files run with their rounded weights in single-precision arithmetic; how large their values get is
 /// compared with what half precision can hold.
+///
+/// Where FILE.selftest.json lies beside the file, the file also has to meet that, with all its outputs.
 ///
 /// The frame is random (--random) or from files (--left, --right, --rig).
 #[derive(Debug, Args)]
@@ -33,9 +38,9 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "FILE.safetensors|hash|formula")]
     weights: String,
 
-    /// Seed of the weights `hash`
-    #[arg(long, default_value_t = 1, value_name = "N")]
-    seed: u64,
+    /// Seed of the weights `hash`; 1 when absent
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
 
     /// A built-in preset or the path of a preset file (*.toml); by default the built-in one that the
     /// file's contract names
@@ -109,17 +114,22 @@ impl Arguments {
             Contract::from_model(&file.model, &origin).map_err(Failure::configuration)?;
         let preset = match &self.preset {
             Some(name) => preset(name)?,
-            None => Preset::builtin(&contract.preset).map_err(|_| {
-                Failure::configuration(format!(
-                    "{origin}: field `preset`: found {:?}, expected a built-in one, or --preset",
-                    contract.preset
-                ))
-            })?,
+            None => builtin(&contract.preset, &origin, "preset")?,
         };
-        let weights = match self.weights.as_str() {
-            "hash" => Weights::initialise(&preset, self.seed),
-            "formula" => Weights::formula(&preset),
-            path => Weights::read_safetensors(path.as_ref()).map_err(Failure::configuration)?,
+        let weights = match Made::of(&self.weights, self.seed)? {
+            Some(made) => made.weights(&preset),
+            None => {
+                Weights::read_safetensors(self.weights.as_ref()).map_err(Failure::configuration)?
+            }
+        };
+        let beside = path_beside(&self.network);
+        let self_test = if beside.exists() {
+            let test = SelfTest::read(&beside).map_err(Failure::configuration)?;
+            test.check_network(file.sha256, &beside.display().to_string())
+                .map_err(Failure::configuration)?;
+            Some(test)
+        } else {
+            None
         };
         let verification = Verification::new(file.model, &origin, preset, weights)
             .map_err(Failure::configuration)?;
@@ -135,20 +145,20 @@ impl Arguments {
             }
             _ => verification.random_frame(self.random).map_err(Failure::configuration)?,
         };
-        let defaults = Tolerance::of(contract.precision);
-        let given = self.tolerance.is_some() || self.rms_tolerance.is_some();
         let options = Options {
-            tolerance: given.then(|| Tolerance {
-                largest: self.tolerance.unwrap_or(defaults.largest),
-                rms: self.rms_tolerance.unwrap_or(defaults.rms),
-            }),
+            tolerance: self.tolerance,
+            rms_tolerance: self.rms_tolerance,
+            self_test,
             stages: self.stages,
             ranges: self.ranges,
             threads: self.threads,
             dump: self.dump.clone(),
         };
         let report = verification.run(&frame, &options).map_err(|error| match error {
-            VerifyError::Cpu(_) | VerifyError::Dump(_) => Failure::execution(error),
+            VerifyError::Cpu(_)
+            | VerifyError::Dump(_)
+            | VerifyError::Native { .. }
+            | VerifyError::Length { .. } => Failure::execution(error),
             other => Failure::configuration(other),
         })?;
         let text = if self.json {

@@ -59,7 +59,7 @@ mod virtual_stereo;
 
 pub use file::{StagedFiles, WriteError, write_atomically, write_atomically_with};
 pub(crate) use self_test::rounded;
-pub use self_test::{AMPLIFICATION, VectorsError, self_test};
+pub use self_test::{AMPLIFICATION, MOST_ALLOWED, Vectors, VectorsError, self_test};
 
 use crate::{
     preset::{Preset, PresetError, parameters::HEAD},
@@ -339,7 +339,7 @@ fn contract(preset: &Preset, options: &Options) -> Contract {
         pattern: preset.pattern,
         project_scale: preset.project_scale,
         grid: GridSpec {
-            axes: "x forward, y left, z up".into(),
+            axes: AXES.into(),
             origin_m: preset.grid.origin_m,
             voxel_size_m: preset.grid.voxel_size_m,
             dims: preset.grid.dims,
@@ -371,11 +371,16 @@ fn contract(preset: &Preset, options: &Options) -> Contract {
 
 fn doc_string(contract: &Contract) -> String {
     let Training { trained, note } = &contract.training;
+    let views = match (contract.views, contract.virtual_stereo) {
+        (1, false) => "1 view",
+        (1, true) => "1 view and a depth image",
+        _ => "2 stereo views",
+    };
     format!(
-        "OccDepth, preset {}: {} stereo views of {}x{} pixels to {:?} voxels of {} m. {}: {note}. The \
+        "OccDepth, preset {}: {} of {}x{} pixels to {:?} voxels of {} m. {}: {note}. The \
          contract is the JSON document `{METADATA_KEY}` in the metadata.",
         contract.preset,
-        contract.views,
+        views,
         contract.image.width,
         contract.image.height,
         contract.grid.dims,
@@ -386,6 +391,8 @@ fn doc_string(contract: &Contract) -> String {
 
 /// What contracts say of the program that wrote them.
 pub(crate) const EXPORTER: &str = concat!("occdepth-host ", env!("CARGO_PKG_VERSION"));
+/// What contracts say of the axes of the grid.
+pub(crate) const AXES: &str = "x forward, y left, z up";
 /// Version of the ONNX container that goes with the operator set.
 const IR_VERSION: i64 = 8;
 /// The newest operator set that `TensorRT` 8.5's parser reads.

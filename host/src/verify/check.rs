@@ -4,7 +4,7 @@
 use std::fmt::Debug;
 
 use occdepth_contract::{
-    Contract, Precision,
+    Contract, Normalisation, Precision,
     onnx::{AttributeProto, GraphProto, ModelProto, NodeProto},
     tensor,
 };
@@ -23,9 +23,10 @@ pub(super) fn contract(
     origin: &str,
 ) -> Result<(), VerifyError> {
     let quirk = preset.samples_right_with_left_pixels();
-    let class_names = |classes: &[occdepth_contract::Class]| {
-        classes.iter().map(|class| class.name.clone()).collect::<Vec<_>>()
-    };
+    let expected_classes = preset.dataset.classes();
+    // The first that differs, not all of them.
+    let classes = first_difference(&contract.classes, &expected_classes)
+        .and_then(|(_, found, expected)| field("classes", &found, &expected));
     let depth = preset.depth.map(|depth| depth.volume);
     let fields = [
         field("preset", &contract.preset, &preset.name),
@@ -36,6 +37,7 @@ pub(super) fn contract(
         field("scales", &contract.scales, &preset.scales),
         field("pattern", &contract.pattern, &preset.pattern),
         field("project_scale", &contract.project_scale, &preset.project_scale),
+        field("grid.axes", &contract.grid.axes.as_str(), &export::AXES),
         field("grid.origin_m", &contract.grid.origin_m, &preset.grid.origin_m),
         field("grid.voxel_size_m", &contract.grid.voxel_size_m, &preset.grid.voxel_size_m),
         field("grid.dims", &contract.grid.dims, &preset.grid.dims),
@@ -46,7 +48,8 @@ pub(super) fn contract(
             &contract.quirks.right_samples_left_pixels,
             &quirk,
         ),
-        field("classes", &class_names(&contract.classes), &class_names(&preset.dataset.classes())),
+        field("normalisation", &contract.normalisation, &Normalisation::IMAGENET),
+        classes,
     ];
     match fields.into_iter().flatten().next() {
         None => Ok(()),
@@ -56,8 +59,8 @@ pub(super) fn contract(
     }
 }
 
-/// The weights fit the preset and, where both say so, are of the checkpoint that the file was
-/// exported from.
+/// The weights fit the preset, are trained if the file says so, and, where both name one, are of the
+/// checkpoint that the file was exported from.
 pub(super) fn weights(
     contract: &Contract,
     preset: &Preset,
@@ -74,6 +77,14 @@ pub(super) fn weights(
             expected: format!("{} as the weights have it", provenance.source_sha256),
         });
     }
+    // What an export of these weights says.
+    let trained = weights.provenance().is_some_and(|provenance| provenance.trained);
+    if let Some((field, found, expected)) =
+        field("training.trained", &contract.training.trained, &trained)
+    {
+        let expected = format!("{expected} as the weights have it");
+        return Err(VerifyError::Field { origin: origin.into(), field, found, expected });
+    }
     Ok(weights.check(preset)?)
 }
 
@@ -81,13 +92,13 @@ pub(super) fn weights(
 /// constants are not looked at.
 ///
 /// A file that another version of the exporter has written may differ and be right all the same: its
-/// numbers decide.
+/// numbers decide, and `false` says that it was not compared.
 pub(super) fn graph(
     model: &ModelProto,
     contract: &Contract,
     preset: &Preset,
     origin: &str,
-) -> Result<(), VerifyError> {
+) -> Result<bool, VerifyError> {
     let has = |name: &str| contract.outputs.iter().any(|output| output.name == name);
     let options = Options {
         precision: contract.precision,
@@ -96,7 +107,7 @@ pub(super) fn graph(
         ..Options::untrained("")
     };
     if contract.precision == Precision::Int8 || contract.exporter != export::EXPORTER {
-        return Ok(());
+        return Ok(false);
     }
     let expected = export::outline(preset, &options)?;
     let empty = GraphProto::default();
@@ -122,7 +133,7 @@ pub(super) fn graph(
         };
         return differs(format!("constant {position}"), described(found), described(expected));
     }
-    Ok(())
+    Ok(true)
 }
 
 /// The first position at which two lists differ, and what they have there; a list that has ended has

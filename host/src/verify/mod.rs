@@ -11,6 +11,7 @@
 //! | `stages` | the places between the parts of the network, by their names in the graph |
 //! | `native` | the network in burn, with the values at those places |
 //! | `exported` | the file, with the values at the same places, and how large its values get |
+//! | `self_test` | the self-test that lies beside the file |
 //! | [`compare`] | two tensors: errors, labels |
 //! | [`report`] | what came out of it |
 //! | `dump` | inputs and outputs as `.npy`, for other runtimes |
@@ -42,6 +43,7 @@ mod exported;
 pub mod frame;
 mod native;
 pub mod report;
+mod self_test;
 mod stages;
 
 use std::path::PathBuf;
@@ -55,7 +57,7 @@ use occdepth_contract::{
 use occdepth_cpu::CpuError;
 
 use crate::{
-    export::{self, AMPLIFICATION, ExportError, WriteError},
+    export::{self, AMPLIFICATION, ExportError, MOST_ALLOWED, WriteError},
     network::InputsError,
     preset::Preset,
     weights::{Weights, WeightsError},
@@ -71,21 +73,26 @@ pub struct Verification {
     contract: Contract,
     preset: Preset,
     weights: Weights,
+    graph_compared: bool,
 }
 
 /// How to verify.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
-    /// What is right; none: [`Tolerance::of`] the file's precision, and for half precision at least
-    /// [`AMPLIFICATION`] times what rounding the weights does to the native network, as the file's
-    /// self-test has it. The native network then runs twice.
-    pub tolerance: Option<Tolerance>,
+    /// The bound of [`Tolerance::largest`]; none: that of [`Tolerance::of`] the file's precision, and
+    /// for half precision at least [`AMPLIFICATION`] times what rounding the weights does to the native
+    /// network, as the file's self-test has it. The native network then runs twice.
+    pub tolerance: Option<f32>,
+    /// The bound of [`Tolerance::rms`]; none: as above, for the other measure.
+    pub rms_tolerance: Option<f32>,
     /// Also compare the values between the parts of the network. The exported graph then has more
     /// outputs, which keeps a runtime from fusing across them.
     pub stages: bool,
     /// Also measure the largest magnitude of every float value in the exported graph. Half-precision
     /// networks always do: on the CPU they are widened, where nothing overflows.
     pub ranges: bool,
+    /// The self-test that was exported with the file: the file runs once more, on its frame.
+    pub self_test: Option<SelfTest>,
     /// Threads of the exported network; none: one for each core.
     pub threads: Option<usize>,
     /// A folder for inputs and native outputs as `.npy`, and the tolerance.
@@ -180,8 +187,8 @@ impl Verification {
         let contract = Contract::from_model(&model, origin)?;
         check::contract(&contract, &preset, origin)?;
         check::weights(&contract, &preset, &weights, origin)?;
-        check::graph(&model, &contract, &preset, origin)?;
-        Ok(Self { model, origin: origin.into(), contract, preset, weights })
+        let graph_compared = check::graph(&model, &contract, &preset, origin)?;
+        Ok(Self { model, origin: origin.into(), contract, preset, weights, graph_compared })
     }
 
     /// The contract of the file.
@@ -204,15 +211,21 @@ impl Verification {
     /// # Errors
     /// [`VerifyError`] when one of them does not run.
     pub fn run(self, frame: &Frame, options: &Options) -> Result<Report, VerifyError> {
-        let Self { model, origin, contract, preset, weights } = self;
+        let Self { model, origin, contract, preset, weights, graph_compared } = self;
         let ranges = options.ranges || contract.precision == Precision::Fp16;
         let stages = match (&model.graph, options.stages) {
             (Some(graph), true) => stages::find(graph, &preset),
             _ => Vec::new(),
         };
+        let self_test = options
+            .self_test
+            .as_ref()
+            .map(|test| self_test::run(&model, &origin, &contract, test, options.threads))
+            .transpose()?;
         let native = native::run(&preset, &weights, &contract, frame, options.stages)?;
-        let rounding = match (contract.precision, options.tolerance) {
-            (Precision::Fp16, None) => {
+        let given = options.tolerance.is_some() && options.rms_tolerance.is_some();
+        let rounding = match contract.precision {
+            Precision::Fp16 if !given => {
                 let rounded = export::rounded(&preset, &weights);
                 let rounded = native::run(&preset, &rounded, &contract, frame, false)?;
                 let moved = contract.outputs.iter().map(|output| {
@@ -224,8 +237,11 @@ impl Verification {
             _ => Vec::new(),
         };
         drop(weights);
-        let tolerance =
-            options.tolerance.unwrap_or_else(|| tolerance(contract.precision, &rounding));
+        let default = tolerance(contract.precision, &rounding);
+        let tolerance = Tolerance {
+            largest: options.tolerance.unwrap_or(default.largest),
+            rms: options.rms_tolerance.unwrap_or(default.rms),
+        };
         if let Some(folder) = &options.dump {
             dump::write(folder, &contract, frame, &native, tolerance)?;
         }
@@ -252,10 +268,13 @@ impl Verification {
             file: origin,
             preset: preset.name,
             precision: contract.precision,
+            exporter: contract.exporter,
+            graph_compared,
             engine: exported.engine,
             tolerance,
             rounding,
             outputs,
+            self_test,
             stages,
             ranges: exported.ranges,
             native_seconds: native.seconds,
@@ -270,7 +289,11 @@ fn tolerance(precision: Precision, rounding: &[Comparison]) -> Tolerance {
     let Tolerance { largest, rms } = Tolerance::of(precision);
     #[allow(clippy::cast_possible_truncation, reason = "shares, for people and a comparison")]
     let at_least = |bound: f32, moved: f64| {
-        if moved.is_finite() { (moved as f32 * AMPLIFICATION).clamp(bound, 1.0) } else { bound }
+        if moved.is_finite() {
+            (moved as f32 * AMPLIFICATION).clamp(bound, MOST_ALLOWED)
+        } else {
+            bound
+        }
     };
     rounding.iter().fold(Tolerance { largest, rms }, |tolerance, moved| Tolerance {
         largest: at_least(tolerance.largest, moved.relative()),

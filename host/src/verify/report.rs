@@ -16,12 +16,18 @@ pub struct Report {
     pub preset: String,
     /// Its precision.
     pub precision: Precision,
+    /// The program that wrote it.
+    pub exporter: String,
+    /// Whether its graph was compared node by node: not where another version of the exporter wrote it.
+    pub graph_compared: bool,
     /// What ran it.
     pub engine: String,
     /// What is allowed of an output.
     pub tolerance: Tolerance,
     /// The outputs of the contract, in its order.
     pub outputs: Vec<Comparison>,
+    /// The file on the frame of its self-test, if there is one.
+    pub self_test: Option<SelfTestRun>,
     /// What rounding the weights to half precision does to the outputs of the native network, where
     /// the tolerance follows from it.
     pub rounding: Vec<Comparison>,
@@ -30,13 +36,22 @@ pub struct Report {
     pub stages: Vec<Comparison>,
     /// The largest magnitudes of the graph's float values, largest first, if asked for.
     pub ranges: Vec<Range>,
-    /// Wall seconds of one native forward pass.
+    /// Wall seconds of one native forward pass; with stages the 3-D network is in it twice.
     pub native_seconds: f64,
     /// Wall seconds of loading the exported network.
     pub load_seconds: f64,
     /// Wall seconds of one run of the exported network, with binding its geometry, and with stages
     /// and ranges where they were asked for.
     pub exported_seconds: f64,
+}
+
+/// An exported file on the frame of its self-test.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct SelfTestRun {
+    /// What the self-test allows of an output.
+    pub tolerance: Tolerance,
+    /// Every output of the contract, at the places that the self-test has.
+    pub outputs: Vec<Comparison>,
 }
 
 /// How large a value of the exported graph gets on this frame, computed in single precision.
@@ -53,21 +68,10 @@ pub struct Range {
 impl Report {
     /// What is beyond tolerance, one line each; none: the export is right.
     pub fn failures(&self) -> Vec<String> {
-        let Tolerance { largest, rms } = self.tolerance;
-        let outputs = self.outputs.iter().flat_map(|output| {
-            let (index, found, expected) = output.worst;
-            let bounds =
-                [("largest error", output.relative(), largest), ("RMS error", output.rms, rms)];
-            let beyond = bounds
-                .into_iter()
-                .filter(|(_, error, bound)| *error > f64::from(*bound) || error.is_nan());
-            beyond.map(move |(what, error, bound)| {
-                format!(
-                    "output {}: {what} {error:.2e}, allowed {bound:.1e} (worst: value {index} is \
-                     {found}, expected {expected})",
-                    output.name
-                )
-            })
+        let outputs = self.outputs.iter().flat_map(|output| beyond(output, self.tolerance));
+        let self_test = self.self_test.iter().flat_map(|test| {
+            let lines = test.outputs.iter().flat_map(|output| beyond(output, test.tolerance));
+            lines.map(|line| format!("self-test: {line}"))
         });
         let overflows = self.ranges.iter().filter(|range| range.overflows()).map(|range| {
             format!(
@@ -75,8 +79,26 @@ impl Report {
                 range.value, range.largest
             )
         });
-        outputs.chain(overflows).collect()
+        outputs.chain(self_test).chain(overflows).collect()
     }
+}
+
+/// What of an output is beyond `tolerance`.
+fn beyond(output: &Comparison, tolerance: Tolerance) -> impl Iterator<Item = String> {
+    let (index, found, expected) = output.worst;
+    let bounds = [
+        ("largest error", output.relative(), tolerance.largest),
+        ("RMS error", output.rms, tolerance.rms),
+    ];
+    let beyond =
+        bounds.into_iter().filter(|(_, error, bound)| *error > f64::from(*bound) || error.is_nan());
+    beyond.map(move |(what, error, bound)| {
+        format!(
+            "output {}: {what} {error:.2e}, allowed {bound:.1e} (worst: value {index} is {found}, \
+             expected {expected})",
+            output.name
+        )
+    })
 }
 
 impl Range {
@@ -97,6 +119,13 @@ impl fmt::Display for Report {
             format!("{:?}", self.precision).to_lowercase(),
             self.engine
         )?;
+        if !self.graph_compared {
+            writeln!(
+                f,
+                "its graph was not compared node by node: {:?} wrote it, and this is another version",
+                self.exporter
+            )?;
+        }
         let header = ["tensor", "values", "largest", "error", "relative", "RMS"];
         let [name, cells @ ..] = header;
         write!(f, "{name:28}")?;
@@ -130,6 +159,16 @@ impl fmt::Display for Report {
                 }
                 writeln!(f)?;
             }
+        }
+        for output in self.self_test.iter().flat_map(|test| &test.outputs) {
+            writeln!(
+                f,
+                "{}: on the self-test's frame, {} values: relative {:.2e}, RMS {:.2e}",
+                output.name,
+                output.values,
+                output.relative(),
+                output.rms
+            )?;
         }
         for moved in &self.rounding {
             writeln!(
