@@ -58,14 +58,17 @@ impl StagedFiles {
     ///
     /// # Errors
     /// [`WriteError`] with the path: it is taken by something that is not a regular file, or writing
-    /// failed.
+    /// failed. The files added before stay; of this one nothing does.
     pub fn add(
         &mut self,
         path: &Path,
         content: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
     ) -> Result<(), WriteError> {
         let mut file = self.create(path)?;
-        content(&mut file).and_then(|()| finish(file)).map_err(failed(path))
+        content(&mut file).and_then(|()| finish(file)).map_err(|error| {
+            self.remove_last();
+            failed(path)(error)
+        })
     }
 
     /// Writes `model` to a file beside `path`; its larger constants to another one, which takes the name
@@ -92,12 +95,19 @@ impl StagedFiles {
             })?;
             let data_path = path.with_file_name(location);
             let mut file = self.create(path)?;
-            let mut data = self.create(&data_path)?;
-            model
-                .write_external(location, &mut file, &mut data)
-                .and_then(|()| finish(data))
-                .map_err(failed(&data_path))?;
-            finish(file).map_err(failed(path))?;
+            let written = self.create(&data_path).and_then(|mut data| {
+                model
+                    .write_external(location, &mut file, &mut data)
+                    .and_then(|()| finish(data))
+                    .map_err(failed(&data_path))?;
+                finish(file).map_err(failed(path))
+            });
+            if written.is_err() {
+                while self.files.len() > first {
+                    self.remove_last();
+                }
+            }
+            written?;
         }
         let written: Vec<&Path> =
             self.files[first..].iter().map(|file| file.partial.as_path()).collect();
@@ -120,6 +130,13 @@ impl StagedFiles {
         Ok(())
     }
 
+    /// Takes the file that was added last away again: it is not whole.
+    fn remove_last(&mut self) {
+        if let Some(file) = self.files.pop() {
+            file.remove();
+        }
+    }
+
     fn create(&mut self, path: &Path) -> Result<BufWriter<File>, WriteError> {
         let Some(name) = path.file_name() else {
             return Err(failed(path)(invalid("the path does not end in a file name")));
@@ -128,11 +145,22 @@ impl StagedFiles {
         if fs::metadata(path).is_ok_and(|existing| !existing.is_file()) {
             return Err(failed(path)(invalid("the path exists and is not a regular file")));
         }
-        // The process id keeps two exports to one file apart; the later rename wins.
-        let mut partial_name = name.to_owned();
-        partial_name.push(format!(".{}.partial", std::process::id()));
-        let partial = path.with_file_name(partial_name);
-        let file = File::create(&partial).map_err(failed(path))?;
+        // The process id keeps two exports to one file apart; the later rename wins. Always a new
+        // file: what lies there already (a link, the remains of a killed process) is not ours.
+        let mut attempt = 0;
+        let (partial, file) = loop {
+            let mut partial_name = name.to_owned();
+            partial_name.push(format!(".{}-{attempt}.partial", std::process::id()));
+            let partial = path.with_file_name(partial_name);
+            match File::create_new(&partial) {
+                Err(error)
+                    if error.kind() == io::ErrorKind::AlreadyExists && attempt < ATTEMPTS =>
+                {
+                    attempt += 1;
+                }
+                opened => break (partial, opened.map_err(failed(path))?),
+            }
+        };
         self.files.push(StagedFile { partial, path: path.into() });
         Ok(BufWriter::new(file))
     }
@@ -140,10 +168,14 @@ impl StagedFiles {
 
 impl Drop for StagedFiles {
     fn drop(&mut self) {
-        for file in &self.files {
-            // Whatever went wrong before is the error to report.
-            let _ = fs::remove_file(&file.partial);
-        }
+        self.files.iter().for_each(StagedFile::remove);
+    }
+}
+
+impl StagedFile {
+    fn remove(&self) {
+        // Whatever went wrong before is the error to report.
+        let _ = fs::remove_file(&self.partial);
     }
 }
 
@@ -159,3 +191,6 @@ fn failed(path: &Path) -> impl Fn(io::Error) -> WriteError {
 fn invalid(why: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, why)
 }
+
+/// Names that are tried for a file beside its place.
+const ATTEMPTS: u32 = 64;

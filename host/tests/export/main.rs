@@ -4,6 +4,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod files;
 mod graph;
 mod precision;
 mod presets;
@@ -16,7 +17,7 @@ use occdepth::{
     grid::{GridOutput, LabelOptions},
 };
 use occdepth_contract::{
-    Contract,
+    Contract, Precision,
     onnx::{ModelProto, data_type},
 };
 use occdepth_geometry::network::{GeometryInputs, View};
@@ -48,6 +49,20 @@ fn the_bundled_network_is_what_its_command_writes() {
     let contract = Contract::from_model(&model, "nano.onnx").unwrap();
     assert!(!contract.training.trained);
     assert!(contract.training.note.contains("untrained"), "{}", contract.training.note);
+}
+
+/// What a viewer of the file shows first.
+#[test]
+fn the_description_says_what_the_network_looks_through() {
+    for (name, views) in [
+        ("kitti-b3", "2 stereo views of 128x64 pixels"),
+        ("kitti-mono", "1 view of 128x64 pixels"),
+        ("nyu-b4", "1 view and a depth image of 128x64 pixels"),
+    ] {
+        let (_, model) = presets::exported(&presets::thin(name), Precision::Fp32);
+        assert!(model.doc_string.contains(views), "{}", model.doc_string);
+        assert!(model.doc_string.contains("NOT TRAINED"), "{}", model.doc_string);
+    }
 }
 
 /// Weights are exported by their published names, each once, and only those that the pass reads.
