@@ -58,6 +58,10 @@ def main() -> int:
         return fail(arguments.network, failure)
 
 
+# Element types of a contract as NumPy names them.
+DTYPES = {"f32": "<f4", "i32": "<i4"}
+
+
 class Failure(Exception):
     """What is wrong with the file."""
 
@@ -78,7 +82,7 @@ def check_file(path):
     documents = [entry.value for entry in model.metadata_props if entry.key == "occdepth"]
     if len(documents) != 1:
         raise Failure(f"metadata `occdepth`: found {len(documents)} documents, expected 1")
-    contract = json.loads(documents[0])
+    contract = read_contract(documents[0])
 
     graph = model.graph
     declared = {value.name: shape_of(value) for value in graph.value_info}
@@ -96,6 +100,10 @@ def check_file(path):
         if name in computed and computed[name] != shape:
             raise Failure(f"value {name}: declared {shape}, inferred {computed[name]}")
     missing = [name for name in declared if name not in computed]
+    if missing:
+        raise Failure(
+            f"shape inference: does not reach {len(missing)} values, the first {missing[0]}"
+        )
 
     operators = Counter(node.op_type for node in graph.node)
     domains = {node.domain for node in graph.node} - {"", "ai.onnx"}
@@ -105,9 +113,23 @@ def check_file(path):
     print(f"{path}: preset {contract['preset']}, {contract['precision']}, opset {opset}")
     print(
         f"onnx {onnx.__version__}: checker and strict shape inference pass;"
-        f" {len(computed)} values inferred as declared, {len(missing)} not inferred"
+        f" all {len(declared)} values inferred as declared"
     )
     print("operators:", ", ".join(f"{name} x{count}" for name, count in sorted(operators.items())))
+    return contract
+
+
+def read_contract(document):
+    """The contract; refused where a field is missing that is read here."""
+    try:
+        contract = json.loads(document)
+        tensors = [*contract["inputs"], *contract["outputs"]]
+        for key in ("preset", "precision"):
+            contract[key]
+        for spec in tensors:
+            spec["name"], tuple(spec["shape"]), DTYPES[spec["dtype"]]
+    except (ValueError, KeyError, TypeError) as error:
+        raise Failure(f"metadata `occdepth`: no contract: {error!r}") from error
     return contract
 
 
@@ -155,7 +177,7 @@ def load(folder, kind, spec):
         values = np.load(path)
     except (OSError, ValueError) as error:
         raise Failure(f"{path}: {error}") from error
-    expected = (tuple(spec["shape"]), np.dtype({"f32": "<f4", "i32": "<i4"}[spec["dtype"]]))
+    expected = (tuple(spec["shape"]), np.dtype(DTYPES[spec["dtype"]]))
     if (values.shape, values.dtype) != expected:
         raise Failure(f"{path}: found {(values.shape, values.dtype)}, expected {expected}")
     return values
