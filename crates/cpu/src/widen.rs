@@ -56,30 +56,7 @@ fn widen_constant(constant: &mut TensorProto) -> Result<bool, TensorError> {
         return Ok(false);
     }
     constant.check()?;
-    let values: Vec<f32> = if constant.raw_data.is_empty() {
-        // ONNX keeps the 16 bits of each value in an i32; what is above them means nothing.
-        let low = |bits: i32| u16::from_le_bytes([bits.to_le_bytes()[0], bits.to_le_bytes()[1]]);
-        constant.int32_data.iter().map(|&bits| f32_from_half(low(bits))).collect()
-    } else {
-        let (bytes, _) = constant.raw_data.as_chunks::<2>();
-        bytes.iter().map(|&bytes| f32_from_half(u16::from_le_bytes(bytes))).collect()
-    };
+    let values = constant.to_f32()?;
     *constant = TensorProto::from_f32(&constant.name, &constant.dims, &values);
     Ok(true)
-}
-
-/// The value of an IEEE 754 binary16: every one is an f32 as well.
-fn f32_from_half(half: u16) -> f32 {
-    let sign = u32::from(half & 0x8000) << 16;
-    let exponent = u32::from(half >> 10) & 0x1f;
-    let fraction = u32::from(half) & 0x3ff;
-    let magnitude = match exponent {
-        // Zero and subnormals: fraction * 2^-24, exact in f32.
-        0 => (fraction as f32 * 2.0_f32.powi(-24)).to_bits(),
-        // Infinity and NaN.
-        0x1f => 0x7f80_0000 | fraction << 13,
-        // The exponent's bias changes from 15 to 127.
-        _ => (exponent + 112) << 23 | fraction << 13,
-    };
-    f32::from_bits(sign | magnitude)
 }
