@@ -20,7 +20,8 @@ impl<'a> Shapes<'a> {
     pub(crate) fn new(graph: &'a GraphProto) -> Self {
         let mut known =
             Self { constants: HashMap::new(), by_name: HashMap::new(), undetermined: None };
-        for value in graph.input.iter().chain(&graph.value_info).chain(&graph.output) {
+        // Inputs last: what is given is checked against them, other declarations nobody checks.
+        for value in graph.value_info.iter().chain(&graph.output).chain(&graph.input) {
             if let Some((_, dims)) = value.static_tensor() {
                 known.insert(&value.name, extents(&dims));
             }
