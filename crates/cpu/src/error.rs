@@ -38,6 +38,28 @@ pub enum CpuError {
         /// Shapes of its inputs.
         inputs: String,
     },
+    /// A value is provided more than once, so that nobody can say which is meant.
+    #[error(
+        "{origin}: value `{value}`: found several of this name, expected one input, constant or node"
+    )]
+    Name {
+        /// The file.
+        origin: String,
+        /// The value.
+        value: String,
+    },
+    /// Parts of the network between its convolutions would each need copies of the same constants.
+    #[error(
+        "{origin}: found constants shared so widely that copies take {found} bytes, expected at most {allowed}"
+    )]
+    Shared {
+        /// The file.
+        origin: String,
+        /// Bytes, up to the first copy that is too much.
+        found: usize,
+        /// Bytes: four times those of all constants, and 64 MiB.
+        allowed: usize,
+    },
     /// A 5-D operator cannot be written in two dimensions.
     #[error("{origin}: the network cannot be prepared for the CPU")]
     Lower {

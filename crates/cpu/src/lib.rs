@@ -12,8 +12,10 @@
 //! | `network` | loading, binding what stays the same, running |
 //! | `tensor` | what goes in and comes out |
 //! | `widen` | half-precision networks in single precision |
+//! | `allowance` | how much memory may be made of constants |
 //! | `split` | taking convolutions out of a graph, cutting it at them |
 //! | `stage` | running the parts and the convolutions between them |
+//! | `spare` | memory for the next values |
 //! | `winograd` | those convolutions |
 //! | [`lower`] | 3-D operators as 2-D ones |
 //!
@@ -55,9 +57,11 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod allowance;
 mod error;
 pub mod lower;
 mod network;
+mod spare;
 mod split;
 mod stage;
 mod tensor;

@@ -2,10 +2,13 @@
 
 use crate::lower::rewrite::title;
 use crate::lower::shapes::Shapes;
+use crate::spare::Spare;
+use crate::split::Copies;
 use crate::stage::Stages;
 use crate::{CpuError, Input, Output, lower, split, widen};
 use occdepth_contract::onnx::{GraphProto, ModelProto, ValueInfoProto, data_type};
 use rten::Value;
+use std::collections::HashSet;
 
 /// A network on the CPU.
 ///
@@ -13,6 +16,7 @@ use rten::Value;
 pub struct Network {
     description: String,
     stages: Stages,
+    spare: Spare,
     inputs: Vec<Declared>,
     outputs: Vec<Declared>,
     /// Positions in `inputs`.
@@ -36,8 +40,8 @@ impl Network {
     /// operation is done in f32, and inputs and outputs declared as f16 are f32 as well.
     ///
     /// # Errors
-    /// Operators that the CPU does not have, constants that do not fit their operators, or a number of
-    /// threads outside 1 to [`MAX_THREADS`].
+    /// Operators that the CPU does not have, constants that do not fit their operators or are shared by
+    /// very many of them, names that are used twice, or a number of threads outside 1 to [`MAX_THREADS`].
     pub fn load(model: ModelProto, origin: &str, threads: Option<usize>) -> Result<Self, CpuError> {
         let threads = match threads {
             Some(threads) if (1..=MAX_THREADS).contains(&threads) => threads,
@@ -53,7 +57,9 @@ impl Network {
         let (graph, convolutions) = split::extract(graph);
         let graph = lower::lower(graph)
             .map_err(|source| CpuError::Lower { origin: origin.into(), source })?;
-        let parts = split::split(graph, &convolutions);
+        let parts = split::split(graph, &convolutions).map_err(|Copies { found, allowed }| {
+            CpuError::Shared { origin: origin.into(), found, allowed }
+        })?;
         let stages = Stages::load(parts, convolutions, &model, origin, threads)?;
         let declared = |values: Vec<ValueInfoProto>| {
             values.into_iter().map(|value| Declared::new(value, &stages)).collect()
@@ -67,6 +73,7 @@ impl Network {
             inputs: declared(inputs),
             outputs: declared(outputs),
             stages,
+            spare: Spare::default(),
             bound_inputs: Vec::new(),
         })
     }
@@ -106,7 +113,7 @@ impl Network {
     ///
     /// # Errors
     /// Inputs that the graph does not declare so, or that are missing; outputs that it does not
-    /// declare; failures of an operator. The network can be used again.
+    /// declare, or that are asked for twice; failures of an operator. The network can be used again.
     pub fn run(&mut self, inputs: &[Input<'_>], outputs: &[&str]) -> Result<Vec<Output>, CpuError> {
         let mut given = self.bound_inputs.clone();
         let mut values = Vec::with_capacity(inputs.len());
@@ -124,9 +131,19 @@ impl Network {
                 expected: missing.to_string(),
             });
         }
-        let numbers: Vec<usize> =
-            outputs.iter().map(|name| self.output(name)).collect::<Result<_, _>>()?;
-        let computed = self.stages.run(values, &numbers)?;
+        let mut numbers = Vec::with_capacity(outputs.len());
+        for name in outputs {
+            let number = self.output(name)?;
+            if numbers.contains(&number) {
+                return Err(CpuError::Output {
+                    name: (*name).into(),
+                    found: "it twice".into(),
+                    expected: "each output once".into(),
+                });
+            }
+            numbers.push(number);
+        }
+        let computed = self.stages.run(values, &numbers, &mut self.spare)?;
         let output = |(name, value): (&&str, Value)| {
             let found = format!("{:?}", value.dtype());
             Output::new(name, value).ok_or_else(|| CpuError::Output {
@@ -210,9 +227,20 @@ impl std::fmt::Display for Declared {
     }
 }
 
-/// Every value has a static shape of bounded size before anything is handed to the ONNX crate, which
-/// allocates what a graph asks for.
+/// Every value has one name and a static shape of bounded size before anything is handed to the ONNX
+/// crate, which allocates what a graph asks for.
 fn check(graph: &GraphProto, origin: &str) -> Result<(), CpuError> {
+    let given = graph.input.iter().map(|input| &input.name);
+    let provided = given
+        .chain(graph.initializer.iter().map(|constant| &constant.name))
+        // Outputs that a node leaves out have no name.
+        .chain(graph.node.iter().flat_map(|node| &node.output).filter(|name| !name.is_empty()));
+    let mut names = HashSet::new();
+    for name in provided {
+        if !names.insert(name) {
+            return Err(CpuError::Name { origin: origin.into(), value: name.clone() });
+        }
+    }
     let shapes = Shapes::new(graph);
     let Some(node) = shapes.undetermined() else { return Ok(()) };
     let inputs: Vec<String> = node

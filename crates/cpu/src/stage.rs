@@ -2,6 +2,7 @@
 //! kernels.
 
 use crate::CpuError;
+use crate::spare::Spare;
 use crate::split::{Extracted, Part};
 use crate::winograd::{Convolution, Scratch};
 use occdepth_contract::onnx::{GraphProto, ModelProto};
@@ -9,7 +10,7 @@ use rten::{Model, ModelOptions, NodeId, RunOptions, ThreadPool, Value, ValueOrVi
 use rten_tensor::prelude::*;
 use rten_tensor::{Tensor, TensorView};
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 /// A graph in stages. Values that pass between stages, or in and out, have numbers.
 pub(crate) struct Stages {
@@ -17,9 +18,6 @@ pub(crate) struct Stages {
     numbers: HashMap<String, usize>,
     pool: Arc<ThreadPool>,
     scratch: Scratch,
-    /// Memory of values that nothing reads any more, for outputs of convolutions: what is new from the
-    /// system costs a page fault for every 4 KiB.
-    spare: Mutex<Vec<Vec<f32>>>,
     /// Values that follow from what is bound, by number.
     known: HashMap<usize, Value>,
 }
@@ -111,7 +109,6 @@ impl Stages {
             numbers,
             pool,
             scratch: Scratch::default(),
-            spare: Mutex::default(),
             known: HashMap::new(),
         })
     }
@@ -159,11 +156,13 @@ impl Stages {
         Ok(())
     }
 
-    /// Runs all stages on `inputs` and what is bound; returns the values numbered `outputs`.
+    /// Runs the stages on `inputs` and what is bound, as far as the values numbered `outputs` need them;
+    /// returns these. Memory of values in between goes to `spare` and comes from it.
     pub(crate) fn run(
         &self,
         inputs: Vec<(usize, ValueView<'_>)>,
         outputs: &[usize],
+        spare: &mut Spare,
     ) -> Result<Vec<Value>, CpuError> {
         let mut slots: Vec<Slot<'_>> = Vec::new();
         slots.resize_with(self.numbers.len(), Slot::default);
@@ -173,14 +172,18 @@ impl Stages {
         for (number, value) in inputs {
             slots[number] = Slot::Lent(value);
         }
+        let missing = self.missing(&slots, outputs);
         for stage in &self.sequence {
-            self.run_part(stage, &mut slots, outputs)?;
-            for step in &stage.convolutions {
-                slots[step.output] = Slot::Computed(self.convolve(step, &slots[step.input])?);
+            self.run_part(stage, &mut slots, &missing, outputs)?;
+            for step in stage.convolutions.iter().filter(|step| missing[step.output]) {
+                slots[step.output] =
+                    Slot::Computed(self.convolve(step, &slots[step.input], spare)?);
             }
             for &number in &stage.last_read {
-                if !outputs.contains(&number) {
-                    self.release(std::mem::take(&mut slots[number]));
+                if !outputs.contains(&number)
+                    && let Slot::Computed(value) = std::mem::take(&mut slots[number])
+                {
+                    spare.keep(value);
                 }
             }
         }
@@ -192,19 +195,37 @@ impl Stages {
         outputs.iter().map(output).collect()
     }
 
+    /// Which values have to be computed for `outputs`, by number. A part is taken to need all of its
+    /// inputs.
+    fn missing(&self, slots: &[Slot<'_>], outputs: &[usize]) -> Vec<bool> {
+        let empty = |number: usize| matches!(slots[number], Slot::Empty);
+        let mut missing = vec![false; slots.len()];
+        for &number in outputs {
+            missing[number] = empty(number);
+        }
+        for stage in self.sequence.iter().rev() {
+            for step in stage.convolutions.iter().rev() {
+                missing[step.input] |= missing[step.output] && empty(step.input);
+            }
+            if stage.outputs.iter().any(|(_, number)| missing[*number]) {
+                for &(_, number) in &stage.inputs {
+                    missing[number] |= empty(number);
+                }
+            }
+        }
+        missing
+    }
+
     fn run_part<'a>(
         &'a self,
         stage: &'a Stage,
         slots: &mut [Slot<'a>],
+        missing: &[bool],
         outputs: &[usize],
     ) -> Result<(), CpuError> {
         let Some(model) = &stage.model else { return Ok(()) };
-        let wanted: Vec<(NodeId, usize)> = stage
-            .outputs
-            .iter()
-            .copied()
-            .filter(|(_, number)| matches!(slots[*number], Slot::Empty))
-            .collect();
+        let wanted: Vec<(NodeId, usize)> =
+            stage.outputs.iter().copied().filter(|(_, number)| missing[*number]).collect();
         if wanted.is_empty() {
             return Ok(());
         }
@@ -236,7 +257,12 @@ impl Stages {
         Ok(())
     }
 
-    fn convolve(&self, step: &Step, input: &Slot<'_>) -> Result<Value, CpuError> {
+    fn convolve(
+        &self,
+        step: &Step,
+        input: &Slot<'_>,
+        spare: &mut Spare,
+    ) -> Result<Value, CpuError> {
         let view = match input {
             Slot::Computed(value) => value.as_view(),
             Slot::Lent(value) => value.clone(),
@@ -253,33 +279,9 @@ impl Stages {
             return Err(misfit());
         }
         let input = input.to_contiguous();
-        let mut output = self.memory(batch * step.convolution.output_len());
+        let mut output = spare.take(batch * step.convolution.output_len());
         self.pool.run(|| step.convolution.run(input.data(), &mut output, &self.scratch));
         Ok(Tensor::from_data(step.output_shape.as_slice(), output).into())
-    }
-
-    /// Memory for values that will all be written.
-    fn memory(&self, len: usize) -> Vec<f32> {
-        let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
-        let smallest = (0..spare.len())
-            .filter(|&nth| (len..=MAX_SLACK * len).contains(&spare[nth].len()))
-            .min_by_key(|&nth| spare[nth].len());
-        let Some(nth) = smallest else { return vec![0.0; len] };
-        let mut memory = spare.swap_remove(nth);
-        memory.truncate(len);
-        memory
-    }
-
-    fn release(&self, slot: Slot<'_>) {
-        let Slot::Computed(Value::FloatTensor(tensor)) = slot else { return };
-        if tensor.len() < MIN_SPARE || !tensor.is_contiguous() {
-            return;
-        }
-        let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
-        spare.push(tensor.into_data());
-        if spare.len() > MAX_SPARES {
-            spare.remove(0);
-        }
     }
 
     fn options(&self) -> RunOptions {
@@ -306,12 +308,3 @@ fn load_part(
         .map(Some)
         .map_err(|source| CpuError::Load { origin: origin.into(), source })
 }
-
-/// Values from which memory is worth keeping: 256 KiB.
-const MIN_SPARE: usize = 1 << 16;
-
-/// How many of them are kept: as many as convolutions in a row need.
-const MAX_SPARES: usize = 4;
-
-/// Memory is not used for values of which it would hold more than this many times as many.
-const MAX_SLACK: usize = 4;

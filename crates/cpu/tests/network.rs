@@ -64,12 +64,31 @@ fn inputs_that_do_not_fit_are_refused_by_name() {
     let error = network.run(&[a, x], &["nothing"]).unwrap_err();
     assert!(matches!(&error, CpuError::Output { name, .. } if name == "nothing"), "{error}");
     assert!(error.to_string().contains("`y`"), "{error}");
+    let error = network.run(&[a, x], &["y", "z", "y"]).unwrap_err();
+    assert!(matches!(&error, CpuError::Output { name, .. } if name == "y"), "{error}");
 
     // What is bound cannot be given again, and a refused binding changes nothing.
     network.bind(&[a]).unwrap();
     assert!(matches!(network.bind(&[three]), Err(CpuError::Input { .. })));
     assert!(matches!(network.run(&[a, x], &["y"]), Err(CpuError::Input { .. })));
     assert_eq!(f32s(&network.run(&[x], &["y"]).unwrap()[0]), [3.0, 4.0]);
+}
+
+/// An output that nobody asks for is not computed: the sum that would fail does not.
+#[test]
+fn only_what_is_asked_for_is_computed() {
+    let mut gather = op("Gather", &["x", "index"], "z");
+    gather.attribute.push(AttributeProto::int("axis", 0));
+    let model = model(
+        vec![op("Add", &["x", "x"], "y"), gather],
+        vec![TensorProto::from_i64("index", &[1], &[7])],
+        vec![ValueInfoProto::tensor("x", data_type::FLOAT, &[2])],
+        &["y", "z"],
+    );
+    let mut network = Network::load(model, "gather", Some(1)).unwrap();
+    let x = floats("x", &[1.0, 2.0]);
+    assert!(matches!(network.run(&[x], &["y", "z"]), Err(CpuError::Run(_))));
+    assert_eq!(f32s(&network.run(&[x], &["y"]).unwrap()[0]), [2.0, 4.0]);
 }
 
 #[test]

@@ -139,6 +139,7 @@ impl Conv {
             && per_group > 0
             && per_group.checked_mul(groups) == Some(input[1])
             && out_channels.is_multiple_of(groups)
+            && weights.len() == [out_channels, per_group, kx, ky, kz].iter().product::<usize>()
             && bias.as_ref().is_none_or(|bias| bias.len() == out_channels);
         let mut output = [0; 3];
         for axis in 0..3 {

@@ -35,7 +35,9 @@ pub(super) fn lower(rewrite: &mut Rewrite<'_>, node: &NodeProto) -> Result<(), L
         output[axis] =
             length(input[axis + 2], windows[axis], output_padding[axis]).ok_or_else(misfit)?;
     }
-    let fits = inputs == c && bias.as_ref().is_none_or(|bias| bias.len() == out_channels);
+    let fits = inputs == c
+        && weights.len() == [inputs, out_channels, kx, ky, kz].iter().product::<usize>()
+        && bias.as_ref().is_none_or(|bias| bias.len() == out_channels);
     if !fits || input.contains(&0) || output.contains(&0) {
         return Err(misfit());
     }

@@ -84,6 +84,19 @@ pub enum LowerError {
         /// What would be accepted.
         expected: &'static str,
     },
+    /// So many nodes share their weights that rearranging them for each takes too much memory.
+    #[error(
+        "node `{node}`: `{value}`: found weights shared by so many nodes that theirs take more than \
+         {allowed} bytes"
+    )]
+    Shared {
+        /// The node.
+        node: String,
+        /// Its weights or bias.
+        value: String,
+        /// Four times the bytes of the graph's constants, and 64 MiB.
+        allowed: usize,
+    },
     /// A constant cannot be read.
     #[error(transparent)]
     Constant(#[from] TensorError),
@@ -97,7 +110,7 @@ pub enum LowerError {
 ///
 /// # Errors
 /// [`LowerError`] for a 5-D operator whose input shape is unknown, whose weights are not constants,
-/// or whose attributes are beyond the rules here (`auto_pad`, grouped transposed convolution, average
+/// that shares its weights with very many others, or whose attributes are beyond the rules here (`auto_pad`, grouped transposed convolution, average
 /// pooling that excludes its padding).
 pub fn lower(graph: GraphProto) -> Result<GraphProto, LowerError> {
     let mut rewrite = Rewrite::new(&graph);

@@ -2,6 +2,7 @@
 
 use super::LowerError;
 use super::shapes::Shapes;
+use crate::allowance::{allowed_bytes, constant_bytes};
 use occdepth_contract::onnx::{AttributeProto, GraphProto, NodeProto, TensorProto};
 use std::collections::HashSet;
 
@@ -11,6 +12,9 @@ pub(super) struct Rewrite<'a> {
     pub(super) shapes: Shapes<'a>,
     nodes: Vec<NodeProto>,
     constants: Vec<TensorProto>,
+    /// Bytes of them, and how many there may be.
+    made: usize,
+    allowed: usize,
     /// Starts the name of every new value; no old name starts with it.
     prefix: String,
 }
@@ -27,7 +31,14 @@ impl<'a> Rewrite<'a> {
         while names().any(|name| name.starts_with(&prefix)) {
             prefix.push('_');
         }
-        Self { shapes: Shapes::new(graph), nodes: Vec::new(), constants: Vec::new(), prefix }
+        Self {
+            shapes: Shapes::new(graph),
+            nodes: Vec::new(),
+            constants: Vec::new(),
+            made: 0,
+            allowed: allowed_bytes(graph),
+            prefix,
+        }
     }
 
     /// Takes a node over as it is.
@@ -64,6 +75,14 @@ impl<'a> Rewrite<'a> {
         let Some(constant) = self.shapes.constant(value) else {
             return Err(LowerError::Weights { node: title(node), value: value.clone() });
         };
+        // A node makes about as much of its weights as they take.
+        if self.made.saturating_add(constant_bytes(constant)) > self.allowed {
+            return Err(LowerError::Shared {
+                node: title(node),
+                value: value.clone(),
+                allowed: self.allowed,
+            });
+        }
         Ok(Some(constant.to_f32()?))
     }
 
@@ -71,6 +90,7 @@ impl<'a> Rewrite<'a> {
     pub(super) fn floats(&mut self, dims: &[usize], values: &[f32]) -> String {
         let dims: Vec<i64> = dims.iter().map(|&extent| int(extent)).collect();
         let name = self.fresh();
+        self.made = self.made.saturating_add(size_of_val(values));
         self.constants.push(TensorProto::from_f32(&name, &dims, values));
         name
     }

@@ -84,7 +84,8 @@ impl SimdOp for Multiply<'_> {
     fn eval<I: Isa>(mut self, isa: I) {
         let vector = isa.f32().len();
         let vectors = self.lanes.div_ceil(vector);
-        // As many sums as registers hold: 32 of them, or 16 with vectors of 8 lanes.
+        // As many sums as registers hold: 32 of them, or 16 with vectors of 8 lanes. (x86-64 without
+        // AVX2 has 16 of 4 lanes, too few for three columns, and spills; such processors are rare.)
         let wide = if vector == 8 { 1 } else { 3 };
         for product in 0..PRODUCTS {
             let mut at = 0;

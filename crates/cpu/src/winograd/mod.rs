@@ -60,6 +60,16 @@ pub(crate) enum Extents {
 /// Distance between taps along each axis; padding is the same on each side.
 pub(crate) type Dilation = usize;
 
+/// What a convolution works on, `[B, C, ..] -> [B, O, ..]`; no extent is 0.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shape {
+    pub(crate) extents: Extents,
+    /// C.
+    pub(crate) channels: usize,
+    /// O.
+    pub(crate) outputs: usize,
+}
+
 /// A convolution, prepared: `[B, C, ..] -> [B, O, ..]`.
 pub(crate) struct Convolution {
     domain: Domain,
@@ -106,21 +116,25 @@ struct Band<'a> {
 }
 
 impl Convolution {
-    /// `weights` are `[O, C, 3, 3]` or `[O, C, 3, 3, 3]`, `bias` is `[O]`.
+    /// For a practical shape; `weights` are `[O, C, 3, 3]` or `[O, C, 3, 3, 3]`, `bias` is `[O]`.
     pub(crate) fn new(
-        extents: Extents,
-        channels: usize,
+        shape: Shape,
         weights: &[f32],
         bias: Vec<f32>,
         activation: Activation,
     ) -> Self {
+        let Shape { extents, channels, outputs } = shape;
         let domain = match extents {
             Extents::Image(extents) => Domain::Image(Image::new(extents)),
             Extents::Volume(extents, dilation) => Domain::Volume(Volume::new(extents, dilation)),
         };
-        let outputs = bias.len();
-        let weights = arrange(weights, outputs, channels, domain.taps());
+        let weights = arrange(weights, outputs, channels, shape.taps());
         Self { domain, channels, outputs, weights, bias, activation }
+    }
+
+    /// Memory of the transformed weights.
+    pub(crate) fn weight_bytes(&self) -> usize {
+        size_of_val(self.weights.as_slice())
     }
 
     /// Values of the input of one batch.
@@ -245,6 +259,41 @@ impl Convolution {
     }
 }
 
+impl Shape {
+    /// Whether the smallest block of it fits a machine's memory, and tiles are not mostly padding: a row
+    /// of tiles covers four dilations along x, however few positions there are.
+    pub(crate) fn is_practical(&self) -> bool {
+        // A tile of a volume is never cut along z.
+        let lanes = match self.extents {
+            Extents::Image(_) => MIN_BLOCK_LANES,
+            Extents::Volume([_, _, z], dilation) if dilation <= MAX_DILATION => {
+                MIN_BLOCK_LANES.max(z + 3 * dilation)
+            }
+            Extents::Volume(..) => return false,
+        };
+        let rows = self.outputs.next_multiple_of(HALF_PANEL);
+        // Vectors and what the last one reads beyond them.
+        let lane_stride = lanes.next_multiple_of(MAX_LANES) + MAX_LANES;
+        let values = (self.channels + rows).saturating_mul(PRODUCTS * lane_stride);
+        values <= MAX_BLOCK_BYTES / size_of::<f32>()
+    }
+
+    /// Memory of the transformed weights.
+    pub(crate) fn weight_bytes(&self) -> usize {
+        let rows = self.outputs.next_multiple_of(HALF_PANEL);
+        let depth = self.taps() * self.channels;
+        rows.saturating_mul(depth).saturating_mul(PRODUCTS * size_of::<f32>())
+    }
+
+    /// Taps that are added along the lanes.
+    fn taps(&self) -> usize {
+        match self.extents {
+            Extents::Image(_) => 1,
+            Extents::Volume(..) => 3,
+        }
+    }
+}
+
 impl std::fmt::Debug for Convolution {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Convolution")
@@ -362,6 +411,12 @@ fn grow(values: &mut Vec<f32>, len: usize) {
 
 /// Transformed values and products of a block: half of a core's second-level cache today.
 const BLOCK_BYTES: usize = 640 * 1024;
+
+/// More than any network's block takes, less than any machine has: 256 MiB.
+const MAX_BLOCK_BYTES: usize = 256 << 20;
+
+/// Far above it tiles are empty; published networks have dilations of 1 to 3.
+const MAX_DILATION: usize = 16;
 
 /// Even where the cache does not hold them: fewer lanes read the weights too often.
 const MIN_BLOCK_LANES: usize = 96;

@@ -6,7 +6,7 @@ use occdepth_contract::onnx::{
     AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto,
     ValueInfoProto, data_type,
 };
-use occdepth_cpu::{Input, Network, Values};
+use occdepth_cpu::{CpuError, Input, Network, Values};
 use proptest::prelude::*;
 
 proptest! {
@@ -102,22 +102,144 @@ fn other_convolutions_are_left_alone() {
     let weights = integers.volume([4, 4, 1, 3, 3]);
     let grouped = integers.volume([4, 2, 1, 3, 3]);
     let same = Axis { pads: [1; 2], ..Axis::taps(3) };
-    let around = |axis: Axis| [Axis::PLAIN, axis, axis];
-    for (axis, groups, pads, dilation) in [
-        (Axis { stride: 2, ..same }, 1, [1; 4], 1),
-        (same, 2, [1; 4], 1),
-        (Axis { pads: [0; 2], ..same }, 1, [0; 4], 1),
-        (Axis { dilation: 2, pads: [2; 2], ..same }, 1, [2; 4], 2),
+    let pads = |before, after| Axis { pads: [before, after], ..same };
+    let stride = |stride| Axis { stride, ..same };
+    let dilated = |dilation| Axis { dilation, pads: [dilation; 2], ..same };
+    for (axes, groups) in [
+        ([stride(2), stride(2)], 1),
+        ([same, stride(2)], 1),
+        ([same, same], 2),
+        ([pads(0, 0), pads(0, 0)], 1),
+        ([pads(1, 0), pads(1, 2)], 1),
+        ([pads(0, 2), pads(1, 1)], 1),
+        ([dilated(2), dilated(2)], 1),
+        ([same, dilated(2)], 1),
     ] {
         let weights = if groups == 1 { &weights } else { &grouped };
-        let mut node = conv("x", "w", None, "y", &pads, dilation, groups);
-        node.attribute.push(AttributeProto::ints("strides", &[axis.stride as i64; 2]));
+        let node = windowed(&axes, groups);
         let dims = [4, weights.dims[1] as i64, 3, 3];
         let constants = vec![TensorProto::from_f32("w", &dims, &weights.values)];
         let model = model(vec![node], constants, &[1, 4, 9, 12], &["y"]);
-        let expected = reference::conv(&input, weights, &[], around(axis), groups as usize);
-        assert_eq!(run(&model, &input, &["y"], 1, 0), [expected.values]);
+        let axes = [Axis::PLAIN, axes[0], axes[1]];
+        let expected = reference::conv(&input, weights, &[], axes, groups);
+        assert_eq!(run(&model, &input, &["y"], 1, 0), [expected.values], "{axes:?}");
     }
+
+    let input = integers.volume([1, 2, 5, 6, 7]);
+    let weights = integers.volume([3, 2, 3, 3, 3]);
+    for axes in [
+        [same, dilated(2), same],
+        [dilated(2), dilated(2), dilated(3)],
+        [same, same, pads(2, 0)],
+        [pads(1, 0), same, same],
+        [same, pads(0, 2), same],
+        [stride(2), same, same],
+    ] {
+        let constants = vec![TensorProto::from_f32("w", &[3, 2, 3, 3, 3], &weights.values)];
+        let model = model(vec![windowed(&axes, 1)], constants, &[1, 2, 5, 6, 7], &["y"]);
+        let expected = reference::conv(&input, &weights, &[], axes, 1);
+        assert_eq!(run(&model, &input, &["y"], 1, 0), [expected.values], "{axes:?}");
+    }
+}
+
+/// Padding that an operator finds itself, and weights that another operator computes.
+#[test]
+fn convolutions_that_are_not_written_out_are_left_alone() {
+    let mut integers = Integers(6);
+    let input = integers.volume([1, 4, 1, 9, 12]);
+    let weights = integers.volume([4, 4, 1, 3, 3]);
+    let same = Axis { pads: [1; 2], ..Axis::taps(3) };
+    let expected = reference::conv(&input, &weights, &[], [Axis::PLAIN, same, same], 1).values;
+    let constants = || vec![TensorProto::from_f32("w", &[4, 4, 3, 3], &weights.values)];
+    let computed =
+        vec![plain("Identity", &["w"], "weights"), conv("x", "weights", None, "y", &[1; 4], 1, 1)];
+    let computed = model(computed, constants(), &[1, 4, 9, 12], &["y"]);
+    assert_eq!(run(&computed, &input, &["y"], 1, 0), [expected]);
+
+    // Refused by name, not run with other padding.
+    let mut auto = conv("x", "w", None, "y", &[1; 4], 1, 1);
+    auto.attribute.retain(|attribute| attribute.name != "pads");
+    auto.attribute.push(AttributeProto::string("auto_pad", "SAME_UPPER"));
+    let auto = model(vec![auto], constants(), &[1, 4, 9, 12], &["y"]);
+    let error = Network::load(auto, "auto", Some(1)).unwrap_err();
+    assert!(matches!(&error, CpuError::Node { node, .. } if node == "y"), "{error}");
+}
+
+/// Nothing in, nothing out.
+#[test]
+fn an_empty_convolution_is_left_alone() {
+    let weights = TensorProto::from_f32("w", &[2, 3, 3, 3], &[1.0; 54]);
+    let nodes = vec![conv("x", "w", None, "y", &[1; 4], 1, 1)];
+    let model = model(nodes, vec![weights], &[0, 3, 4, 5], &["y"]);
+    let nothing = Volume { dims: [0, 3, 1, 4, 5], values: Vec::new() };
+    assert_eq!(run(&model, &nothing, &["y"], 1, 0), [Vec::<f32>::new()]);
+}
+
+/// An activation that is not the only reader is no part of its convolution.
+#[test]
+fn a_convolution_read_by_more_than_an_activation_keeps_its_values() {
+    let mut integers = Integers(8);
+    let input = integers.volume([1, 3, 1, 6, 7]);
+    let weights = integers.volume([3, 3, 1, 3, 3]);
+    let same = Axis { pads: [1; 2], ..Axis::taps(3) };
+    let convolved = reference::conv(&input, &weights, &[], [Axis::PLAIN, same, same], 1).values;
+    let nodes = vec![
+        conv("x", "w", None, "c", &[1; 4], 1, 1),
+        plain("Relu", &["c"], "r"),
+        plain("Add", &["c", "x"], "s"),
+    ];
+    let weights = TensorProto::from_f32("w", &[3, 3, 3, 3], &weights.values);
+    let model = model(nodes, vec![weights], &[1, 3, 6, 7], &["r", "s"]);
+    let found = run(&model, &input, &["r", "s"], 1, 1);
+    let relu: Vec<f32> = convolved.iter().map(|value| value.max(0.0)).collect();
+    let sum: Vec<f32> = convolved.iter().zip(&input.values).map(|(c, x)| c + x).collect();
+    close(&found[0], &relu, 0.1);
+    close(&found[1], &sum, 0.1);
+}
+
+/// Values large enough for their memory to be used again, by a next run as well: of three sizes, so
+/// that some memory is larger than what is put into it.
+#[test]
+fn memory_that_is_used_again_does_not_change_results() {
+    let mut integers = Integers(12);
+    let input = integers.volume([1, 2, 1, 160, 128]);
+    let same = Axis { pads: [1; 2], ..Axis::taps(3) };
+    let (mut nodes, mut constants, mut expected) = (Vec::new(), Vec::new(), input.clone());
+    let mut name = String::from("x");
+    for (nth, outputs) in [8, 4, 6, 4].into_iter().enumerate() {
+        let inputs = expected.dims[1];
+        // Weights of one value in each output, so that sums stay small and exact in f32.
+        let mut weights = Volume { dims: [outputs, inputs, 1, 3, 3], values: Vec::new() };
+        for output in 0..outputs {
+            let mut kernel = vec![0.0; inputs * 9];
+            kernel[(output * 7 + nth * 5) % (inputs * 9)] = 1.0;
+            kernel[(output * 11 + nth) % (inputs * 9)] -= 2.0;
+            weights.values.extend(kernel);
+        }
+        expected = reference::conv(&expected, &weights, &[], [Axis::PLAIN, same, same], 1);
+        let (weight_name, output) = (format!("w{nth}"), format!("y{nth}"));
+        nodes.push(conv(&name, &weight_name, None, &output, &[1; 4], 1, 1));
+        let dims = [outputs as i64, inputs as i64, 3, 3];
+        constants.push(TensorProto::from_f32(&weight_name, &dims, &weights.values));
+        name = output;
+    }
+    // The convolutions' own values are not asked for: a sum between them and the end is.
+    let last = plain("Add", &[&name, &name], "y");
+    nodes.push(last);
+    let model = model(nodes, constants, &[1, 2, 160, 128], &["y"]);
+    let twice: Vec<f32> = expected.values.iter().map(|value| 2.0 * value).collect();
+    close(&run(&model, &input, &["y"], 2, 4)[0], &twice, 0.05);
+}
+
+/// `y`, the convolution of `x` by `w` over two or three axes.
+fn windowed(axes: &[Axis], groups: usize) -> NodeProto {
+    let of = |of: fn(&Axis) -> usize| axes.iter().map(|axis| of(axis) as i64).collect::<Vec<_>>();
+    let pads = [of(|axis| axis.pads[0]), of(|axis| axis.pads[1])].concat();
+    let mut node = conv("x", "w", None, "y", &pads, 1, groups as i64);
+    node.attribute.retain(|attribute| attribute.name != "dilations");
+    node.attribute.push(AttributeProto::ints("dilations", &of(|axis| axis.dilation)));
+    node.attribute.push(AttributeProto::ints("strides", &of(|axis| axis.stride)));
+    node
 }
 
 /// Convolutions in a row, side by side, over a shortcut, and read more than once: each value is
@@ -146,13 +268,6 @@ fn convolutions_are_run_in_the_order_of_the_graph() {
     let e = convolved(&c, 2);
     let f = sum(&convolved(&d, 3), &e);
 
-    let plain = |op_type: &str, inputs: &[&str], output: &str| NodeProto {
-        op_type: op_type.into(),
-        name: output.into(),
-        input: inputs.iter().map(|&input| input.into()).collect(),
-        output: vec![output.into()],
-        ..NodeProto::default()
-    };
     let conv = |input: &str, weights: &str, output: &str| {
         conv(input, weights, None, output, &[1; 4], 1, 1)
     };
@@ -272,14 +387,14 @@ fn check(case: &Case, threads: usize, seed: u32) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-fn close(found: &[f32], expected: &[f32], tolerance: f32) {
+pub(crate) fn close(found: &[f32], expected: &[f32], tolerance: f32) {
     assert_eq!(found.len(), expected.len());
     for (found, expected) in found.iter().zip(expected) {
         assert!((found - expected).abs() <= tolerance, "{found} != {expected}");
     }
 }
 
-fn conv(
+pub(crate) fn conv(
     input: &str,
     weights: &str,
     bias: Option<&str>,
@@ -305,7 +420,7 @@ fn conv(
     }
 }
 
-fn model(
+pub(crate) fn model(
     node: Vec<NodeProto>,
     initializer: Vec<TensorProto>,
     shape: &[i64],
@@ -326,8 +441,18 @@ fn model(
     }
 }
 
+pub(crate) fn plain(op_type: &str, inputs: &[&str], output: &str) -> NodeProto {
+    NodeProto {
+        op_type: op_type.into(),
+        name: output.into(),
+        input: inputs.iter().map(|&input| input.into()).collect(),
+        output: vec![output.into()],
+        ..NodeProto::default()
+    }
+}
+
 /// The outputs of a network of which `own` convolutions are ours, the same in each of two runs.
-fn run(
+pub(crate) fn run(
     model: &ModelProto,
     input: &Volume,
     outputs: &[&str],

@@ -8,5 +8,6 @@
 )]
 
 mod convolution;
+mod hostile;
 mod lowering;
 mod reference;
