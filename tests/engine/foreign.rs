@@ -1,8 +1,7 @@
 //! Files that claim our metadata but are not ours: refused, or loaded and run to an error or to logits,
 //! never a panic.
 //!
-//! What is loaded may still ask for more memory than there is when it runs: changes here keep sizes
-//! small, and files with flipped bits, whose sizes may be anything, are loaded and not run.
+//! What is loaded may still ask for much memory when it runs: changes here keep sizes small.
 
 use crate::network;
 use occdepth::engine::{CpuEngine, Engine, EngineError};
@@ -150,18 +149,6 @@ proptest! {
         if let Some(mut engine) = load(&model.to_bytes()) {
             run(&mut engine);
         }
-    }
-
-    #[test]
-    fn flipped_bits_never_panic(
-        bits in prop::collection::vec((any::<prop::sample::Index>(), 0_u8..8), 1..4),
-    ) {
-        let mut bytes = network::model(&network::contract()).to_bytes();
-        for (position, bit) in bits {
-            let position = position.index(bytes.len());
-            bytes[position] ^= 1 << bit;
-        }
-        load(&bytes);
     }
 }
 
