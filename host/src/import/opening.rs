@@ -129,7 +129,7 @@ impl Opening<'_> {
         if !little {
             return Err(self.field("the byte order", "not little-endian", "little-endian"));
         }
-        let sizes: HashMap<String, usize> = pickle
+        let sizes: HashMap<&str, usize> = pickle
             .persistent()
             .filter_map(|id| StorageReference::from_pickle(&pickle, id).ok())
             .map(|storage| (storage.key, storage.dtype.map_or(1, Dtype::size)))
@@ -253,17 +253,28 @@ impl StateDict {
             None => (entries, Vec::new()),
         };
         let name = |key: Id| pickle.text(key).map_or_else(|| describe(key), printable);
+        // A pickle can name one key any number of times.
+        let mut seen = BTreeSet::new();
+        let beside =
+            beside.into_iter().map(name).filter(|name| seen.insert(name.clone())).collect();
         let mut entries = BTreeMap::new();
         for (key, value) in state {
             let entry = StoredTensor::from_pickle(pickle, value)
                 .map_or_else(|what| Entry::Other(printable(&what)), Entry::tensor);
             // As in Python, the last of two equal keys counts.
             entries.insert(name(key), entry);
+            if entries.len() > MAX_ENTRIES {
+                return Err(CheckpointError::Field {
+                    path: path.into(),
+                    field: "the state dict".into(),
+                    found: format!("of more than {MAX_ENTRIES} names"),
+                    expected: "one of a network",
+                });
+            }
         }
-        let calls = pickle.called_globals();
-        let calls = calls.iter().filter(|call| !UNDERSTOOD_CALLS.contains(&call.as_str()));
-        let calls = calls.map(|call| printable(call)).collect();
-        Ok(Self { entries, beside: beside.into_iter().map(name).collect(), calls })
+        let calls = pickle.called_globals().into_iter();
+        let calls = calls.filter(|call| !UNDERSTOOD_CALLS.contains(call)).map(printable).collect();
+        Ok(Self { entries, beside, calls })
     }
 
     fn tensors(&self) -> impl Iterator<Item = &StoredTensor> {
@@ -318,3 +329,6 @@ const LEGACY_VERSION: usize = 1001;
 const START_BYTES: u64 = 512;
 /// Pickles of checkpoints with three thousand tensors have half a megabyte.
 const MAX_PICKLE_BYTES: u64 = 1 << 26;
+/// Published networks have three thousand names. What an entry says may be much longer than the
+/// bytes of the pickle that name it again.
+const MAX_ENTRIES: usize = 1 << 16;

@@ -7,9 +7,13 @@
 //!
 //! Values lie in one list and refer to each other by index, so that shared and circular values cost
 //! nothing, and nothing recurses. Every opcode makes at most one value, so memory grows with the
-//! pickle's own size, and [`MAX_NODES`] bounds it.
+//! pickle's own size, and the machine bounds it.
 
-use std::collections::HashMap;
+mod machine;
+
+use std::collections::BTreeSet;
+
+use machine::Machine;
 
 /// A parsed pickle.
 #[derive(Debug)]
@@ -33,9 +37,9 @@ pub(super) enum Node {
     Int(i64),
     /// A number that nobody here needs: a float or an integer of more than 64 bits.
     Number,
-    /// A string; invalid UTF-8 is replaced.
+    /// A string of at most 1 KiB; invalid UTF-8 is replaced.
     Text(Box<str>),
-    /// Bytes, which nobody here needs.
+    /// Bytes or a longer string, which nobody here needs.
     Bytes,
     /// A tuple.
     Tuple(Vec<Id>),
@@ -91,15 +95,18 @@ pub enum PickleError {
         /// What the opcode needs.
         expected: &'static str,
     },
-    /// More values than any checkpoint has.
-    #[error("the pickle makes more than {MAX_NODES} values")]
-    TooLarge,
+    /// More of something than any checkpoint has.
+    #[error("the pickle has more {what} than any checkpoint")]
+    TooLarge {
+        /// Of what: values, marks, names.
+        what: &'static str,
+    },
 }
 
 impl Pickle {
     /// Reads one pickle from the start of `bytes`; also returns how long it is.
     pub(super) fn read(bytes: &[u8]) -> Result<(Self, usize), PickleError> {
-        let mut machine = Machine { bytes, ..Machine::default() };
+        let mut machine = Machine::new(bytes);
         let root = machine.run()?;
         Ok((Self { nodes: machine.nodes, root }, machine.at))
     }
@@ -167,10 +174,13 @@ impl Pickle {
         }
         let ("collections.OrderedDict", call) = self.call(id)? else { return None };
         // Python 2 gave the entries as the only argument, a list of pairs.
+        let list = match *self.items(call.arguments)? {
+            [] => &[][..],
+            [list] => self.items(list)?,
+            _ => return None,
+        };
         let mut entries = Vec::new();
-        for pair in
-            self.items(call.arguments)?.iter().filter_map(|&list| self.items(list)).flatten()
-        {
+        for pair in list {
             let &[key, value] = self.items(*pair)? else { return None };
             entries.push((key, value));
         }
@@ -185,7 +195,7 @@ impl Pickle {
             Node::Bool(_) => "a bool".into(),
             Node::Int(_) | Node::Number => "a number".into(),
             Node::Text(_) => "a str".into(),
-            Node::Bytes => "bytes".into(),
+            Node::Bytes => "bytes or a long str".into(),
             Node::Tuple(_) => "a tuple".into(),
             Node::List(_) => "a list".into(),
             Node::Dict(_) => "a dict".into(),
@@ -199,353 +209,24 @@ impl Pickle {
         }
     }
 
-    /// Names of all globals that are called, sorted.
-    pub(super) fn called_globals(&self) -> Vec<String> {
+    /// Names of all globals that are called.
+    pub(super) fn called_globals(&self) -> BTreeSet<&str> {
         let called = self.nodes.iter().filter_map(|node| match node {
-            Node::Call(call) => self.global(call.callable).map(str::to_owned),
+            Node::Call(call) => self.global(call.callable),
             _ => None,
         });
-        let mut called: Vec<String> = called.collect();
-        called.sort();
-        called.dedup();
-        called
+        called.collect()
     }
 }
-
-/// The stack machine.
-#[derive(Default)]
-struct Machine<'a> {
-    bytes: &'a [u8],
-    /// Offset of the next byte.
-    at: usize,
-    nodes: Vec<Node>,
-    stack: Vec<Id>,
-    /// Heights of the stack at its marks.
-    marks: Vec<usize>,
-    memo: HashMap<u32, Id>,
-}
-
-impl Machine<'_> {
-    fn run(&mut self) -> Result<Id, PickleError> {
-        loop {
-            let at = self.at;
-            let opcode = self.byte()?;
-            match opcode {
-                b'.' => return self.pop(),
-                b'(' => self.marks.push(self.stack.len()),
-                b'0' => self.discard()?,
-                // A set's items are not kept, nor is what a mark discards.
-                b'1' | 0x90 => drop(self.pop_to_mark()?),
-                b'2' => self.stack.push(self.top()?),
-                // Constants.
-                b'N' => self.push(Node::None)?,
-                0x88 | 0x89 => self.push(Node::Bool(opcode == 0x88))?,
-                b'K' => {
-                    let value = self.byte()?;
-                    self.push(Node::Int(value.into()))?;
-                }
-                b'M' => {
-                    let value = u16::from_le_bytes(self.array()?);
-                    self.push(Node::Int(value.into()))?;
-                }
-                b'J' => {
-                    let value = i32::from_le_bytes(self.array()?);
-                    self.push(Node::Int(value.into()))?;
-                }
-                0x8a | 0x8b => {
-                    let len =
-                        if opcode == 0x8a { self.length::<1>()? } else { self.length::<4>()? };
-                    let number = integer(self.take(len)?);
-                    self.push(number)?;
-                }
-                b'G' => {
-                    self.take(8)?;
-                    self.push(Node::Number)?;
-                }
-                // Strings: of Python 2, of Python 3, and bytes.
-                b'U' | 0x8c => {
-                    let len = self.length::<1>()?;
-                    self.push_text(len)?;
-                }
-                b'T' | b'X' => {
-                    let len = self.length::<4>()?;
-                    self.push_text(len)?;
-                }
-                0x8d => {
-                    let len = self.length::<8>()?;
-                    self.push_text(len)?;
-                }
-                b'C' => {
-                    let len = self.length::<1>()?;
-                    self.push_bytes(len)?;
-                }
-                b'B' => {
-                    let len = self.length::<4>()?;
-                    self.push_bytes(len)?;
-                }
-                0x8e | 0x96 => {
-                    let len = self.length::<8>()?;
-                    self.push_bytes(len)?;
-                }
-                // Containers.
-                b')' => self.push(Node::Tuple(Vec::new()))?,
-                b']' => self.push(Node::List(Vec::new()))?,
-                b'}' => self.push(Node::Dict(Vec::new()))?,
-                0x8f => self.push(Node::Set)?,
-                0x85..=0x87 => {
-                    let mut items = Vec::new();
-                    for _ in 0x85..=opcode {
-                        items.push(self.pop()?);
-                    }
-                    items.reverse();
-                    self.push(Node::Tuple(items))?;
-                }
-                b't' => {
-                    let items = self.pop_to_mark()?;
-                    self.push(Node::Tuple(items))?;
-                }
-                b'l' => {
-                    let items = self.pop_to_mark()?;
-                    self.push(Node::List(items))?;
-                }
-                b'd' => {
-                    let entries = pairs(&self.pop_to_mark()?).ok_or_else(|| self.invalid(PAIRS))?;
-                    self.push(Node::Dict(entries))?;
-                }
-                0x91 => {
-                    self.pop_to_mark()?;
-                    self.push(Node::Set)?;
-                }
-                b'a' => {
-                    let item = self.pop()?;
-                    self.append(&[item])?;
-                }
-                b'e' => {
-                    let items = self.pop_to_mark()?;
-                    self.append(&items)?;
-                }
-                b's' => {
-                    let value = self.pop()?;
-                    let key = self.pop()?;
-                    self.set_items(&[key, value])?;
-                }
-                b'u' => {
-                    let items = self.pop_to_mark()?;
-                    self.set_items(&items)?;
-                }
-                // Names, and what would be calls.
-                b'c' => {
-                    let module = self.line()?;
-                    let name = self.line()?;
-                    self.push(Node::Global(format!("{module}.{name}").into()))?;
-                }
-                0x93 => {
-                    let (name, module) = (self.pop()?, self.pop()?);
-                    let global =
-                        match (&self.nodes[module.0 as usize], &self.nodes[name.0 as usize]) {
-                            (Node::Text(module), Node::Text(name)) => format!("{module}.{name}"),
-                            _ => return Err(self.invalid("a global needs two strings")),
-                        };
-                    self.push(Node::Global(global.into()))?;
-                }
-                b'R' | 0x81 => {
-                    let arguments = self.pop()?;
-                    self.call(arguments)?;
-                }
-                0x92 => {
-                    self.pop()?; // keyword arguments
-                    let arguments = self.pop()?;
-                    self.call(arguments)?;
-                }
-                b'b' => {
-                    self.pop()?;
-                    let object = self.top()?;
-                    if let Node::Call(call) = &mut self.nodes[object.0 as usize] {
-                        call.has_state = true;
-                    }
-                }
-                b'Q' => {
-                    let id = self.pop()?;
-                    self.push(Node::Persistent(id))?;
-                }
-                // The memo.
-                b'q' => {
-                    let index = self.byte()?.into();
-                    self.memo.insert(index, self.top()?);
-                }
-                b'r' => {
-                    let index = u32::from_le_bytes(self.array()?);
-                    self.memo.insert(index, self.top()?);
-                }
-                0x94 => {
-                    let index =
-                        u32::try_from(self.memo.len()).map_err(|_| PickleError::TooLarge)?;
-                    self.memo.insert(index, self.top()?);
-                }
-                b'h' => {
-                    let index = self.byte()?.into();
-                    self.recall(index)?;
-                }
-                b'j' => {
-                    let index = u32::from_le_bytes(self.array()?);
-                    self.recall(index)?;
-                }
-                // Framing.
-                0x80 => drop(self.byte()?),
-                0x95 => drop(self.array::<8>()?),
-                _ => return Err(PickleError::Opcode { at, opcode }),
-            }
-        }
-    }
-
-    fn invalid(&self, expected: &'static str) -> PickleError {
-        PickleError::Invalid { at: self.at, expected }
-    }
-
-    fn take(&mut self, len: usize) -> Result<&[u8], PickleError> {
-        let rest = &self.bytes[self.at..];
-        let taken = rest.get(..len).ok_or(PickleError::Truncated { at: self.at })?;
-        self.at += len;
-        Ok(taken)
-    }
-
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], PickleError> {
-        let bytes = self.take(N)?;
-        Ok(bytes.try_into().expect("N bytes were taken"))
-    }
-
-    fn byte(&mut self) -> Result<u8, PickleError> {
-        self.array::<1>().map(|[byte]| byte)
-    }
-
-    /// A length of N bytes, little-endian.
-    fn length<const N: usize>(&mut self) -> Result<usize, PickleError> {
-        let mut bytes = [0; 8];
-        bytes[..N].copy_from_slice(&self.array::<N>()?);
-        // A length that does not fit into memory is longer than the bytes that are left.
-        usize::try_from(u64::from_le_bytes(bytes))
-            .map_err(|_| PickleError::Truncated { at: self.at })
-    }
-
-    /// Text up to the end of the line.
-    fn line(&mut self) -> Result<String, PickleError> {
-        let rest = &self.bytes[self.at..];
-        let len = rest.iter().position(|&byte| byte == b'\n');
-        let len = len.ok_or(PickleError::Truncated { at: self.at })?;
-        let line = String::from_utf8_lossy(&rest[..len]).into_owned();
-        self.at += len + 1;
-        Ok(line)
-    }
-
-    fn push(&mut self, node: Node) -> Result<(), PickleError> {
-        if self.nodes.len() >= MAX_NODES {
-            return Err(PickleError::TooLarge);
-        }
-        let id = u32::try_from(self.nodes.len()).map_err(|_| PickleError::TooLarge)?;
-        self.nodes.push(node);
-        self.stack.push(Id(id));
-        Ok(())
-    }
-
-    fn push_text(&mut self, len: usize) -> Result<(), PickleError> {
-        let text = String::from_utf8_lossy(self.take(len)?).into();
-        self.push(Node::Text(text))
-    }
-
-    fn push_bytes(&mut self, len: usize) -> Result<(), PickleError> {
-        self.take(len)?;
-        self.push(Node::Bytes)
-    }
-
-    /// The value on top of the stack, above the last mark.
-    fn top(&self) -> Result<Id, PickleError> {
-        let bottom = self.marks.last().copied().unwrap_or(0);
-        let top = self.stack[bottom..].last();
-        top.copied().ok_or_else(|| self.invalid("the stack holds too few values"))
-    }
-
-    fn pop(&mut self) -> Result<Id, PickleError> {
-        let top = self.top()?;
-        self.stack.pop();
-        Ok(top)
-    }
-
-    /// Removes the value on top, or the mark if it is there.
-    fn discard(&mut self) -> Result<(), PickleError> {
-        if self.marks.last() == Some(&self.stack.len()) {
-            self.marks.pop();
-            return Ok(());
-        }
-        self.pop().map(drop)
-    }
-
-    fn pop_to_mark(&mut self) -> Result<Vec<Id>, PickleError> {
-        let mark = self.marks.pop().ok_or_else(|| self.invalid("there is no mark on the stack"))?;
-        Ok(self.stack.split_off(mark))
-    }
-
-    /// Adds items to the list on top; what objects do with them is not known.
-    fn append(&mut self, items: &[Id]) -> Result<(), PickleError> {
-        let list = self.top()?;
-        match &mut self.nodes[list.0 as usize] {
-            Node::List(list) => list.extend_from_slice(items),
-            Node::Call(call) => call.has_state = true,
-            _ => return Err(self.invalid("only lists and objects take items")),
-        }
-        Ok(())
-    }
-
-    /// Adds key-value pairs to the dictionary or object on top.
-    fn set_items(&mut self, items: &[Id]) -> Result<(), PickleError> {
-        let new = pairs(items).ok_or_else(|| self.invalid(PAIRS))?;
-        let dict = self.top()?;
-        match &mut self.nodes[dict.0 as usize] {
-            Node::Dict(entries) => entries.extend(new),
-            Node::Call(call) => call.entries.extend(new),
-            _ => return Err(self.invalid("only dictionaries and objects take entries")),
-        }
-        Ok(())
-    }
-
-    /// Records the call of the value on top.
-    fn call(&mut self, arguments: Id) -> Result<(), PickleError> {
-        let callable = self.pop()?;
-        let call = Call { callable, arguments, entries: Vec::new(), has_state: false };
-        self.push(Node::Call(Box::new(call)))
-    }
-
-    fn recall(&mut self, index: u32) -> Result<(), PickleError> {
-        let id = self.memo.get(&index).copied();
-        self.stack.push(id.ok_or_else(|| self.invalid("the memo does not hold that value"))?);
-        Ok(())
-    }
-}
-
-/// A two's complement integer of any length, little-endian.
-fn integer(bytes: &[u8]) -> Node {
-    if bytes.len() > 8 {
-        return Node::Number;
-    }
-    let negative = bytes.last().is_some_and(|&byte| byte >= 0x80);
-    let mut value = [if negative { 0xff } else { 0 }; 8];
-    value[..bytes.len()].copy_from_slice(bytes);
-    Node::Int(i64::from_le_bytes(value))
-}
-
-fn pairs(items: &[Id]) -> Option<Vec<(Id, Id)>> {
-    let (pairs, rest) = items.as_chunks::<2>();
-    rest.is_empty().then(|| pairs.iter().map(|&[key, value]| (key, value)).collect())
-}
-
-const PAIRS: &str = "a dictionary needs pairs of keys and values";
-/// A checkpoint of three thousand tensors has about fifty thousand values.
-const MAX_NODES: usize = 1 << 22;
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::panic, reason = "a test fails by panicking")]
 
-    use super::*;
+    use super::{
+        machine::{MAX_GLOBAL_BYTES, MAX_NODES, MAX_TEXT_BYTES},
+        *,
+    };
 
     /// Values that Python's pickle module makes at protocols 2 and 4, and what they are.
     #[test]
@@ -597,10 +278,71 @@ mod tests {
         }
     }
 
+    /// What one opcode adds is bounded, also where it makes no value.
     #[test]
-    fn values_are_bounded() {
-        let mut bytes = vec![b'N'; MAX_NODES + 1];
-        bytes.push(b'.');
-        assert_eq!(Pickle::read(&bytes).err(), Some(PickleError::TooLarge));
+    fn programs_are_bounded() {
+        let refused = |start: &[u8], repeated: &[u8], count: usize| {
+            let program = [start, &repeated.repeat(count), b"."].concat();
+            match Pickle::read(&program).err() {
+                Some(PickleError::TooLarge { what }) => what,
+                other => panic!("{repeated:?}: {other:?}"),
+            }
+        };
+        assert_eq!(refused(b"", b"N", MAX_NODES + 1), "values");
+        assert_eq!(refused(b"N", b"2", MAX_NODES), "values on its stack");
+        assert_eq!(refused(b"Nq\x01", b"h\x01", MAX_NODES), "values on its stack");
+        assert_eq!(refused(b"", b"(", MAX_NODES + 1), "marks");
+        assert_eq!(refused(b"N", b"\x94", MAX_NODES + 1), "values in its memo");
+        // Two texts of 512 bytes, recalled into 1 KiB by five bytes, and dropped.
+        let text = [b"X\x00\x02\x00\x00", &b"a".repeat(512)[..]].concat();
+        let texts = [&text[..], b"q\x01", &text, b"q\x02"].concat();
+        let count = MAX_GLOBAL_BYTES / MAX_TEXT_BYTES + 1;
+        assert_eq!(refused(&texts, b"h\x01h\x02\x930", count), "names of globals");
+    }
+
+    /// Texts that no tensor is called by are not kept, and name no global.
+    #[test]
+    fn long_texts_are_not_kept() {
+        let text = |len: usize| {
+            let len_bytes = u32::try_from(len).expect("a short text").to_le_bytes();
+            [b"X", &len_bytes[..], &b"a".repeat(len)].concat()
+        };
+        let read = |program: &[u8]| Pickle::read(program).map(|(pickle, _)| pickle);
+        let kept = read(&[&text(MAX_TEXT_BYTES)[..], b"."].concat()).expect("a text");
+        assert_eq!(kept.text(kept.root()).map(str::len), Some(MAX_TEXT_BYTES));
+        let long = read(&[&text(MAX_TEXT_BYTES + 1)[..], b"."].concat()).expect("a text");
+        assert_eq!(long.text(long.root()), None);
+
+        let of_texts = |len: usize| read(&[&text(len)[..], &text(100), b"\x93."].concat());
+        let of_lines = |len: usize| {
+            read(&[b"c", &b"a".repeat(len)[..], b"\n", &b"b".repeat(100), b"\n."].concat())
+        };
+        for global in [of_texts(MAX_TEXT_BYTES - 100), of_lines(MAX_TEXT_BYTES - 100)] {
+            let global = global.expect("a name of the longest length");
+            assert_eq!(global.global(global.root()).map(str::len), Some(MAX_TEXT_BYTES + 1));
+        }
+        for len in [MAX_TEXT_BYTES - 99, MAX_TEXT_BYTES + 1] {
+            assert!(matches!(of_texts(len), Err(PickleError::Invalid { .. })), "{len}");
+            assert!(matches!(of_lines(len), Err(PickleError::Invalid { .. })), "{len}");
+        }
+    }
+
+    /// `OrderedDict` of one list of pairs, as Python 2 wrote it; more lists would be a way to name
+    /// the same pairs any number of times.
+    #[test]
+    fn ordered_dictionaries_take_one_list() {
+        let program =
+            |arguments: &[u8]| [b"\x80\x02ccollections\nOrderedDict\n", arguments, b"R."].concat();
+        for (arguments, expected) in [
+            (&b")"[..], Some(0)),
+            (b"](K\x01K\x02\x86K\x03K\x04\x86e\x85", Some(2)),
+            (b"](K\x01K\x02\x86K\x03K\x04\x86eq\x01h\x01\x86", None),
+            (b"](K\x01K\x02\x86K\x03e\x85", None),
+            (b"K\x01\x85", None),
+        ] {
+            let (pickle, _) = Pickle::read(&program(arguments)).expect("a whole program");
+            let entries = pickle.entries(pickle.root());
+            assert_eq!(entries.map(|entries| entries.len()), expected, "{arguments:?}");
+        }
     }
 }

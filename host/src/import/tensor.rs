@@ -47,8 +47,8 @@ pub(super) struct StoredTensor {
 
 /// A storage as a pickle refers to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct StorageReference {
-    pub(super) key: String,
+pub(super) struct StorageReference<'a> {
+    pub(super) key: &'a str,
     /// None: bytes without a type.
     pub(super) dtype: Option<Dtype>,
     /// Elements (bytes, without a type).
@@ -176,13 +176,17 @@ impl StoredTensor {
         let bad = || format!("{name} with other arguments than PyTorch writes");
         let (&[storage, offset, shape, strides], rest) =
             arguments.split_first_chunk::<4>().ok_or_else(bad)?;
-        let sizes = |id| -> Option<Vec<usize>> {
-            pickle.items(id)?.iter().map(|&item| pickle.size(item)).collect()
+        let sizes = |id| {
+            let axes = pickle.items(id).ok_or_else(bad)?;
+            // A pickle can name the same long tuple in many tensors; each of them would copy it.
+            if axes.len() > MAX_AXES {
+                return Err(format!("a tensor of {} axes", axes.len()));
+            }
+            axes.iter().map(|&item| pickle.size(item)).collect::<Option<Vec<_>>>().ok_or_else(bad)
         };
         let storage = StorageReference::from_pickle(pickle, storage)?;
         let offset = pickle.size(offset).ok_or_else(bad)?;
-        let shape = sizes(shape).ok_or_else(bad)?;
-        let strides = sizes(strides).ok_or_else(bad)?;
+        let (shape, strides) = (sizes(shape)?, sizes(strides)?);
         let dtype = if is_typed {
             let name = rest.get(2).and_then(|&id| pickle.global(id)).ok_or_else(bad)?;
             Some(Dtype::from_global(name).ok_or_else(|| format!("a tensor of {name}"))?)
@@ -193,7 +197,7 @@ impl StoredTensor {
         if shape.len() != strides.len() || storage.dtype.is_some_and(|stored| stored != dtype) {
             return Err(bad());
         }
-        let tensor = Self { dtype, shape, strides, offset, storage: storage.key };
+        let tensor = Self { dtype, shape, strides, offset, storage: storage.key.to_owned() };
         let storage_bytes =
             storage.dtype.map_or(Some(storage.len), |d| storage.len.checked_mul(d.size()));
         if tensor.byte_range().is_none_or(|(_, end)| storage_bytes.is_none_or(|len| end > len)) {
@@ -257,12 +261,12 @@ impl StoredTensor {
     }
 }
 
-impl StorageReference {
+impl<'a> StorageReference<'a> {
     /// The storage that `id` is in a pickle: `('storage', class, key, device, length[, view])`.
     ///
     /// # Errors
     /// What is wrong with it.
-    pub(super) fn from_pickle(pickle: &Pickle, id: Id) -> Result<Self, String> {
+    pub(super) fn from_pickle(pickle: &'a Pickle, id: Id) -> Result<Self, String> {
         let bad = || "a storage in another form than PyTorch writes".to_owned();
         let Node::Persistent(id) = pickle.node(id) else { return Err(bad()) };
         let (&[kind, class, key, _device, len], view) =
@@ -279,10 +283,12 @@ impl StorageReference {
             "torch.UntypedStorage" | "torch.storage.UntypedStorage" => None,
             _ => Some(Dtype::from_global(class).ok_or_else(|| format!("a storage of {class}"))?),
         };
-        let key = pickle.text(key).ok_or_else(bad)?.to_owned();
+        let key = pickle.text(key).ok_or_else(bad)?;
         Ok(Self { key, dtype, len: pickle.size(len).ok_or_else(bad)? })
     }
 }
 
 /// Wrappers around one tensor; `torch` writes two at most.
 const MAX_WRAPPERS: usize = 8;
+/// Weights have five axes at most.
+const MAX_AXES: usize = 16;

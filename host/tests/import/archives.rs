@@ -152,6 +152,34 @@ fn archives_that_contradict_themselves_are_refused() {
     }
 }
 
+/// A pickle repeats a name in two bytes; what is kept of it does not repeat.
+#[test]
+fn repeated_and_countless_names_are_bounded() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("names.ckpt");
+    let open = |pickle: &[u8]| {
+        fs::write(&path, Zip::new(false).entry("x/data.pkl", pickle).bytes()).unwrap();
+        Checkpoint::open(&path)
+    };
+    let text =
+        |text: &str| [&b"X"[..], &(text.len() as u32).to_le_bytes(), text.as_bytes()].concat();
+    let key = text("epoch");
+    // {"state_dict": {}, "epoch": None, "epoch": None, ..., None: None, None: None}
+    let repeated = [b"q\x01N", &b"h\x01N".repeat(100)[..], b"NNNN"].concat();
+    let pickle = [b"\x80\x02}(", &text("state_dict")[..], b"}", &key, &repeated, b"u."].concat();
+    assert_eq!(open(&pickle).unwrap().beside(), ["epoch", "None"]);
+
+    // {"0": None, "1": None, ...}
+    let state_dict = |names: usize| {
+        let entries = (0..names).flat_map(|i| [text(&i.to_string()), b"N".to_vec()]);
+        [b"\x80\x02}(", &entries.collect::<Vec<_>>().concat()[..], b"u."].concat()
+    };
+    assert_eq!(open(&state_dict(1 << 16)).unwrap().entries().len(), 1 << 16);
+    let error = open(&state_dict((1 << 16) + 1)).unwrap_err().to_string();
+    assert!(error.contains("the state dict is of more than 65536 names"), "{error}");
+    assert!(error.contains("names.ckpt"), "{error}");
+}
+
 /// Names come from the file and are printed: nothing in them reaches a terminal.
 #[test]
 fn control_characters_in_names_are_escaped() {
