@@ -26,7 +26,8 @@ pub(crate) struct Arguments {
     checkpoint: PathBuf,
 
     /// A built-in preset (nano, kitti-b3, ...) or the path of a preset file (*.toml); by default the
-    /// only built-in one that the checkpoint's names and shapes fit
+    /// only built-in one that the checkpoint's names and shapes fit, or of several the one that a
+    /// weights file of an earlier import says it is of
     #[arg(long, value_name = "NAME|FILE.toml")]
     preset: Option<String>,
 

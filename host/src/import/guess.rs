@@ -19,7 +19,8 @@ pub enum GuessError {
         /// What is wrong with each of them, the closest first.
         reports: Vec<Report>,
     },
-    /// More than one fits: they differ in nothing that weights show.
+    /// More than one fits, and the file names none of them: they differ in nothing that weights
+    /// show.
     #[error(
         "{origin}: fits the presets {}, which have the same weights and differ in {}: name the one \
          that it was trained as with --preset",
@@ -39,7 +40,8 @@ pub enum GuessError {
     Preset(#[from] PresetError),
 }
 
-/// The one built-in preset whose names and shapes are those of `checkpoint`.
+/// The one built-in preset whose names and shapes are those of `checkpoint`; of several, the one
+/// that the file itself names.
 ///
 /// # Errors
 /// If none fits, with what is wrong with each; if several do, with where they differ.
@@ -61,6 +63,11 @@ pub fn guess(checkpoint: &Checkpoint) -> Result<Preset, GuessError> {
         };
         others.sort_by_key(distance);
         return Err(GuessError::NoneFits { origin, reports: others });
+    }
+    // A weights file that an import wrote says which of them it is.
+    let said = checkpoint.provenance().map(|provenance| provenance.preset.as_str());
+    if let Some(index) = fitting.iter().position(|preset| Some(preset.name.as_str()) == said) {
+        return Ok(fitting.swap_remove(index));
     }
     if fitting.len() > 1 {
         let presets = fitting.iter().map(|preset| preset.name.clone()).collect();

@@ -35,6 +35,9 @@ pub struct Report {
     /// Tensors with values that are not finite (as float32), and how many; known when the values
     /// were read, in the order of the network.
     pub not_finite: Vec<(String, usize)>,
+    /// The preset that the file says it is of, where that is another one. Only weights files that
+    /// an import wrote say so.
+    pub contradicted: Option<String>,
 }
 
 /// A tensor of another shape.
@@ -68,7 +71,9 @@ pub enum Unused {
 impl Report {
     /// Compares names, types and shapes; no values are read.
     pub fn new(checkpoint: &Checkpoint, preset: &Preset) -> Self {
-        let mut report = Self { preset: preset.name.clone(), ..Self::default() };
+        let said = checkpoint.provenance().map(|provenance| &provenance.preset);
+        let contradicted = said.filter(|said| **said != preset.name).cloned();
+        let mut report = Self { preset: preset.name.clone(), contradicted, ..Self::default() };
         let entries = official_entries(checkpoint);
         let needed: BTreeMap<String, Vec<usize>> = preset
             .parameters()
@@ -165,6 +170,9 @@ impl fmt::Display for Report {
     /// One line per fact; every problem is named.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "preset {}: {} tensors used", self.preset, self.used)?;
+        if let Some(said) = &self.contradicted {
+            writeln!(f, "  another preset: the file says that it is of {said}")?;
+        }
         for (dtype, count) in &self.converted {
             writeln!(f, "  converted: {count} from {dtype} to float32")?;
         }
@@ -173,7 +181,8 @@ impl fmt::Display for Report {
             reasons.entry(*reason).or_default().push(name);
         }
         for (reason, names) in reasons {
-            writeln!(f, "  not needed: {} ({} and so on), {reason}", names.len(), names[0])?;
+            let others = if names.len() > 1 { " and so on" } else { "" };
+            writeln!(f, "  not needed: {} ({}{others}), {reason}", names.len(), names[0])?;
         }
         self.problem_lines().iter().try_for_each(|line| writeln!(f, "  {line}"))
     }

@@ -69,6 +69,7 @@ fn a_lightning_checkpoint_becomes_weights() {
 
     assert_eq!(report.used, weights.len());
     assert!(report.fits() && report.converted.is_empty(), "{report}");
+    assert!(report.to_string().contains(" and so on), counters of training"), "{report}");
     let mut reasons = BTreeMap::new();
     for (_, reason) in &report.unused {
         *reasons.entry(*reason).or_insert(0) += 1;

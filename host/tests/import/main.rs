@@ -57,9 +57,15 @@ fn tensor_pickle(shape: &[u8], strides: &[u8]) -> Vec<u8> {
     .concat()
 }
 
-/// A safetensors file with these names and shapes, all zeros, that takes no space on disk.
-fn sparse(path: &Path, tensors: impl IntoIterator<Item = (String, Vec<usize>)>) {
+/// A safetensors file with these names and shapes, all zeros, that takes no space on disk; `metadata`
+/// is its `__metadata__`, if any.
+fn sparse(
+    path: &Path,
+    tensors: impl IntoIterator<Item = (String, Vec<usize>)>,
+    metadata: Option<Value>,
+) {
     let mut entries = Map::new();
+    entries.extend(metadata.map(|metadata| ("__metadata__".into(), metadata)));
     let mut start = 0;
     for (name, shape) in tensors {
         let (dtype, size) = if name.ends_with("num_batches_tracked") || name.ends_with("voxel_num")

@@ -8,6 +8,8 @@ use occdepth_host::{
     weights::Weights,
 };
 
+use serde_json::json;
+
 use super::{common, sparse};
 
 /// Every key of the official configuration is used or explained, and its preset is told by it.
@@ -19,7 +21,7 @@ fn every_official_key_is_used_or_explained() {
         serde_json::from_slice(&fs::read(keys).unwrap()).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("b3.safetensors");
-    sparse(&path, keys.clone());
+    sparse(&path, keys.clone(), None);
     let checkpoint = Checkpoint::open(&path).unwrap();
     let preset = import::guess(&checkpoint).unwrap();
     assert_eq!(preset.name, "kitti-b3");
@@ -84,6 +86,37 @@ fn presets_with_the_same_weights_need_a_name() {
     assert!(text.contains("views") && text.contains("--preset"), "{text}");
 }
 
+/// A weights file that an import wrote says which of several presets it is of.
+#[test]
+fn a_weights_file_names_its_preset() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("imported.safetensors");
+    let guess = |made_of: &str, said: &str| {
+        let parameters = Preset::builtin(made_of).unwrap().parameters().into_iter();
+        let metadata = json!({
+            "occdepth.preset": said,
+            "occdepth.source_sha256": "0".repeat(64),
+            "occdepth.source_name": "monoscene_kitti.ckpt",
+            "occdepth.trained": "true",
+        });
+        sparse(
+            &path,
+            parameters.map(|parameter| (parameter.name, parameter.shape)),
+            Some(metadata),
+        );
+        import::guess(&Checkpoint::open(&path).unwrap()).map(|preset| preset.name)
+    };
+    for said in AMBIGUOUS {
+        assert_eq!(guess("monoscene", said).unwrap(), said);
+    }
+    // One that does not fit, or that nobody knows, decides nothing.
+    for said in ["kitti-b3", "mine"] {
+        let error = guess("monoscene", said).unwrap_err();
+        assert!(matches!(error, GuessError::Ambiguous { .. }), "{said}: {error}");
+    }
+    assert_eq!(guess("kitti-b3", "kitti-b7").unwrap(), "kitti-b3");
+}
+
 /// The wrong preset is refused, and what is wrong is named.
 #[test]
 fn the_wrong_preset_is_refused_by_name() {
@@ -106,7 +139,7 @@ fn published(folder: &Path, name: &str) -> Checkpoint {
     let preset = Preset::builtin(name).unwrap();
     let path = folder.join(format!("{name}.safetensors"));
     let parameters = preset.parameters().into_iter().chain(preset.unused_parameters());
-    sparse(&path, parameters.map(|parameter| (parameter.name, parameter.shape)));
+    sparse(&path, parameters.map(|parameter| (parameter.name, parameter.shape)), None);
     Checkpoint::open(&path).unwrap()
 }
 

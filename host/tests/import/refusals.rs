@@ -118,7 +118,7 @@ fn buffers_of_training_and_geometry_are_explained() {
         ("flosp_depth.voxel_size".to_owned(), Unused::GridBuffer),
     ];
     assert_eq!(report.unused, expected);
-    assert!(report.to_string().contains("class_weights and so on), of losses and metrics"));
+    assert!(report.to_string().contains("not needed: 1 (class_weights), of losses and metrics"));
     assert_eq!(weights.len(), small().parameters().len());
 }
 
@@ -160,6 +160,27 @@ fn untrained_weights_stay_untrained() {
     let (weights, _) = spoilt.import(Options::default()).unwrap();
     assert!(!weights.provenance().unwrap().trained);
     assert_eq!(weights.provenance().unwrap().source_name, "spoilt.safetensors");
+}
+
+/// A weights file that is imported as another preset than it says it is of: not without a word.
+#[test]
+fn another_preset_than_the_file_says_is_reported() {
+    let imported = |preset: &str| {
+        let mut spoilt = Spoilt::new();
+        spoilt.weights = spoilt.weights.with_provenance(Provenance {
+            preset: preset.into(),
+            source_sha256: "00".repeat(32),
+            source_name: "made-up".into(),
+            trained: true,
+        });
+        spoilt.import(Options::default()).unwrap().1
+    };
+    let same = imported("small");
+    assert_eq!(same.contradicted, None);
+    assert!(!same.to_string().contains("another preset"), "{same}");
+    let other = imported("bigger");
+    let expected = "another preset: the file says that it is of bigger\n";
+    assert!(other.fits() && other.to_string().contains(expected), "{other}");
 }
 
 const STEM: &str = "net_rgb.encoder.original_model.conv_stem.weight";
