@@ -249,7 +249,7 @@ fn text(origin: &str, bytes: u64, contract: &Contract, facts: &Facts) -> String 
         },
     );
     let operators: Vec<_> =
-        facts.operators.iter().map(|(name, count)| format!("{name} x{count}")).collect();
+        facts.operators.iter().map(|(name, count)| format!("{} x{count}", name.escape_debug())).collect();
     let classes: Vec<_> =
         contract.classes.iter().map(|class| format!("{} {}", class.id, class.name)).collect();
     let mut lines = vec![
