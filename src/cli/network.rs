@@ -248,8 +248,11 @@ fn text(origin: &str, bytes: u64, contract: &Contract, facts: &Facts) -> String 
             format!("{} {:?} bins, {} to {} m", bins.count, bins.mode, bins.min_m, bins.max_m)
         },
     );
-    let operators: Vec<_> =
-        facts.operators.iter().map(|(name, count)| format!("{} x{count}", name.escape_debug())).collect();
+    let operators: Vec<_> = facts
+        .operators
+        .iter()
+        .map(|(name, count)| format!("{} x{count}", name.escape_debug()))
+        .collect();
     let classes: Vec<_> =
         contract.classes.iter().map(|class| format!("{} {}", class.id, class.name)).collect();
     let mut lines = vec![
