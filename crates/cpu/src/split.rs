@@ -120,7 +120,8 @@ fn read(
     }
     let all = |name, count, default| {
         let values = integers(node, name, count, default).ok()?;
-        values.iter().all(|value| *value == values[0]).then(|| values[0])
+        let (first, rest) = values.split_first()?;
+        rest.iter().all(|value| value == first).then_some(*first)
     };
     let dilation = all("dilations", axes, 1)?;
     if all("strides", axes, 1)? != 1 || all("pads", 2 * axes, 0)? != dilation || dilation == 0 {

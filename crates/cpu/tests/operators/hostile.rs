@@ -53,6 +53,30 @@ fn a_constant_is_known_by_its_nodes_output() {
     close(&run(&model, &input, &["y"], 1, 1)[0], &expected.values, 0.1);
 }
 
+/// A convolution without an axis to slide along (matrices as input and weights), and one whose result
+/// has no name: no values come of them, and no panic.
+#[test]
+fn convolutions_without_axes_or_outputs_are_errors() {
+    let matrix = TensorProto::from_f32("w", &[2, 2], &[1.0; 4]);
+    for pads in [&[1, 1][..], &[]] {
+        let nodes = vec![conv("x", "w", None, "y", pads, 1, 1)];
+        let Ok(mut network) = load(model(nodes, vec![matrix.clone()], &[2, 2], &["y"])) else {
+            continue;
+        };
+        let x = Input { name: "x", shape: &[2, 2], values: Values::F32(&[1.0; 4]) };
+        assert!(network.run(&[x], &["y"]).is_err());
+    }
+    for (shape, kernel, count) in
+        [(vec![1, 1, 5, 6], vec![1, 1, 3, 3], 9), (vec![1, 1, 5, 6, 4], vec![1, 1, 3, 3, 3], 27)]
+    {
+        let weights = TensorProto::from_f32("w", &kernel, &vec![1.0; count]);
+        let pads = vec![1; 2 * (kernel.len() - 2)];
+        let nameless = NodeProto { output: vec![], ..conv("x", "w", None, "y", &pads, 1, 1) };
+        let nodes = vec![nameless, plain("Relu", &["x"], "y")];
+        assert!(load(model(nodes, vec![weights], &shape, &["y"])).is_err());
+    }
+}
+
 /// Constants of which there are none, under a shape declared for them: of an image, of a volume that is
 /// lowered and of a transposed one.
 #[test]
