@@ -69,5 +69,5 @@ mod widen;
 mod winograd;
 
 pub use error::CpuError;
-pub use network::{MAX_THREADS, Network};
+pub use network::{MAX_THREADS, Network, OwnKernels};
 pub use tensor::{Input, Output, Values};

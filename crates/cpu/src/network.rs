@@ -32,7 +32,38 @@ struct Declared {
     tensor: Option<(i32, Vec<usize>)>,
 }
 
+/// Which of the convolutions that this crate has kernels for run on them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OwnKernels {
+    /// Those large enough to gain by it: of 2^29 multiply-accumulates or more (published networks: most
+    /// of them; the bundled one: none).
+    #[default]
+    Large,
+    /// All of them.
+    All,
+}
+
+impl OwnKernels {
+    /// The least multiply-accumulates of a convolution that runs on them.
+    const fn least_work(self) -> usize {
+        match self {
+            // Between the convolutions of the bundled network (0.1 G), which lose a tenth of their speed
+            // to the stages on two threads, and the smallest of `kitti-b3` that matter (1 G).
+            Self::Large => 1 << 29,
+            Self::All => 0,
+        }
+    }
+}
+
 impl Network {
+    /// [`Network::load_with`] the kernels that suit each convolution.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn load(model: ModelProto, origin: &str, threads: Option<usize>) -> Result<Self, CpuError> {
+        Self::load_with(model, origin, threads, OwnKernels::default())
+    }
+
     /// Prepares a network for running. `origin` names it in messages; `threads` is how many it runs
     /// on, `None`: one for each core that this process may use.
     ///
@@ -42,7 +73,12 @@ impl Network {
     /// # Errors
     /// Operators that the CPU does not have, constants that do not fit their operators or are shared by
     /// very many of them, names that are used twice, or a number of threads outside 1 to [`MAX_THREADS`].
-    pub fn load(model: ModelProto, origin: &str, threads: Option<usize>) -> Result<Self, CpuError> {
+    pub fn load_with(
+        model: ModelProto,
+        origin: &str,
+        threads: Option<usize>,
+        kernels: OwnKernels,
+    ) -> Result<Self, CpuError> {
         let threads = match threads {
             Some(threads) if (1..=MAX_THREADS).contains(&threads) => threads,
             Some(found) => return Err(CpuError::Threads { found }),
@@ -54,7 +90,7 @@ impl Network {
             .map_err(|source| CpuError::Widen { origin: origin.into(), source })?;
         check(&graph, origin)?;
         let (inputs, outputs) = (graph.input.clone(), graph.output.clone());
-        let (graph, convolutions) = split::extract(graph);
+        let (graph, convolutions) = split::extract(graph, kernels.least_work());
         let graph = lower::lower(graph)
             .map_err(|source| CpuError::Lower { origin: origin.into(), source })?;
         let parts = split::split(graph, &convolutions).map_err(|Copies { found, allowed }| {
@@ -84,7 +120,7 @@ impl Network {
     }
 
     /// How many convolutions of the graph run on this crate's own kernels, not on `rten`'s: those of
-    /// stride 1 with three taps along every axis, padded by their dilation.
+    /// stride 1 with three taps along every axis, padded by their dilation, as [`OwnKernels`] says.
     pub fn own_convolutions(&self) -> usize {
         self.stages.convolutions()
     }

@@ -17,17 +17,18 @@ pub(crate) struct Extracted {
     pub(crate) convolution: Convolution,
 }
 
-/// Takes every convolution that [`Convolution`] can do out of a graph in which every value is named
+/// Takes every convolution that [`Convolution`] can do, and that is of `least_work` multiply-accumulates
+/// or more, out of a graph in which every value is named
 /// once and no operator has a body. Their outputs become inputs of the graph; what they read is still
 /// computed by it, or given to it.
-pub(crate) fn extract(graph: GraphProto) -> (GraphProto, Vec<Extracted>) {
+pub(crate) fn extract(graph: GraphProto, least_work: usize) -> (GraphProto, Vec<Extracted>) {
     let shapes = Shapes::new(&graph);
     let readers = Readers::of(&graph);
     let mut room = allowed_bytes(&graph);
     let mut extracted = Vec::new();
     let mut gone = HashSet::new();
     for node in &graph.node {
-        let Some(taken) = read(node, &readers, &shapes, room) else { continue };
+        let Some(taken) = read(node, &readers, &shapes, room, least_work) else { continue };
         room -= taken.convolution.weight_bytes();
         gone.insert(node.output[0].clone());
         gone.insert(taken.output.clone());
@@ -91,12 +92,14 @@ impl<'a> Readers<'a> {
 }
 
 /// A node as a convolution of three taps along every axis, of stride 1, of one group, padded by its
-/// dilation, whose transformed weights take at most `room` bytes; `None` for any other node.
+/// dilation, whose transformed weights take at most `room` bytes and which is of `least_work` multiply-accumulates or
+/// more; `None` for any other node.
 fn read(
     node: &NodeProto,
     readers: &Readers<'_>,
     shapes: &Shapes<'_>,
     room: usize,
+    least_work: usize,
 ) -> Option<Extracted> {
     if node.op_type != "Conv" || !node.domain.is_empty() || integer(node, "group", 1) != 1 {
         return None;
@@ -138,6 +141,10 @@ fn read(
     };
     let shape = Shape { extents, channels, outputs };
     if !shape.is_practical() || shape.weight_bytes() > room {
+        return None;
+    }
+    let work = output_shape.iter().chain(&kernel[1..]).fold(1, |work, &n| n.saturating_mul(work));
+    if work < least_work {
         return None;
     }
     let weights = shapes.constant(weights)?.to_f32().ok()?;

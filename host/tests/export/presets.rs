@@ -190,7 +190,10 @@ pub(crate) fn exported(preset: &Preset, precision: Precision) -> (Contract, Mode
 
 /// The outputs of a model on the CPU, in the order of the contract.
 pub(crate) fn run(contract: &Contract, model: ModelProto, frame: &Frame) -> Vec<Vec<f32>> {
-    let mut network = occdepth_cpu::Network::load(model, &contract.preset, Some(2)).unwrap();
+    // Thin networks would not be worth them otherwise.
+    let kernels = occdepth_cpu::OwnKernels::All;
+    let mut network =
+        occdepth_cpu::Network::load_with(model, &contract.preset, Some(2), kernels).unwrap();
     let shapes: Vec<Vec<usize>> = contract
         .inputs
         .iter()

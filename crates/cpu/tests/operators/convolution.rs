@@ -6,7 +6,7 @@ use occdepth_contract::onnx::{
     AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto,
     ValueInfoProto, data_type,
 };
-use occdepth_cpu::{CpuError, Input, Network, Values};
+use occdepth_cpu::{CpuError, Input, Network, OwnKernels, Values};
 use proptest::prelude::*;
 
 proptest! {
@@ -420,6 +420,23 @@ pub(crate) fn conv(
     }
 }
 
+/// By default: 64 -> 64 channels are 566 M multiply-accumulates at 120x128, 530 M at 120x120; the border
+/// is 2^29 (537 M).
+#[test]
+fn small_convolutions_are_left_alone_unless_asked_for() {
+    let weights = TensorProto::from_f32("w", &[64, 64, 3, 3], &vec![1.0; 64 * 64 * 9]);
+    let nodes = || vec![conv("x", "w", None, "y", &[1; 4], 1, 1)];
+    for (width, kernels, own) in
+        [(128, OwnKernels::Large, 1), (120, OwnKernels::Large, 0), (120, OwnKernels::All, 1)]
+    {
+        let model = model(nodes(), vec![weights.clone()], &[1, 64, 120, width], &["y"]);
+        let network = Network::load_with(model, "sizes", Some(1), kernels).unwrap();
+        assert_eq!(network.own_convolutions(), own, "{width} {kernels:?}");
+    }
+    let model = model(nodes(), vec![weights], &[1, 64, 120, 120], &["y"]);
+    assert_eq!(Network::load(model, "sizes", Some(1)).unwrap().own_convolutions(), 0);
+}
+
 pub(crate) fn model(
     node: Vec<NodeProto>,
     initializer: Vec<TensorProto>,
@@ -461,7 +478,8 @@ pub(crate) fn run(
 ) -> Vec<Vec<f32>> {
     let declared = model.graph.as_ref().unwrap().input[0].static_tensor().unwrap().1;
     let shape: Vec<usize> = declared.iter().map(|&extent| extent as usize).collect();
-    let mut network = Network::load(model.clone(), "test", Some(threads)).unwrap();
+    let kernels = OwnKernels::All;
+    let mut network = Network::load_with(model.clone(), "test", Some(threads), kernels).unwrap();
     assert_eq!(network.own_convolutions(), own);
     let mut run = || -> Vec<Vec<f32>> {
         let x = Input { name: "x", shape: &shape, values: Values::F32(&input.values) };

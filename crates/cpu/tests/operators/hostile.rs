@@ -6,7 +6,7 @@ use crate::reference::{self, Axis, Integers, Volume};
 use occdepth_contract::onnx::{
     AttributeProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, data_type,
 };
-use occdepth_cpu::{CpuError, Input, Network, Values};
+use occdepth_cpu::{CpuError, Input, Network, OwnKernels, Values};
 
 /// A kernel's shape from one place and its values from another.
 #[test]
@@ -225,7 +225,7 @@ fn constants_shared_by_too_many_parts_are_refused() {
 }
 
 fn load(model: ModelProto) -> Result<Network, CpuError> {
-    Network::load(model, "hostile", Some(1))
+    Network::load_with(model, "hostile", Some(1), OwnKernels::All)
 }
 
 fn constant(output: &str, value: TensorProto) -> NodeProto {
