@@ -69,8 +69,8 @@ impl CpuEngine {
         origin: &str,
         threads: Option<usize>,
     ) -> Result<Self, EngineError> {
-        refuse_depth_camera(&model, origin)?;
         let contract = Contract::from_model(&model, origin)?;
+        refuse_depth_camera(&contract, origin)?;
         let network = Network::load(model, origin, threads)?;
         let images_shape = extents(&geometry::spec(&contract, tensor::IMAGES)?.shape);
         let voxels: usize = contract.grid.dims.iter().map(|&n| extent(n.into())).product();
@@ -156,17 +156,16 @@ impl std::fmt::Debug for CpuEngine {
 }
 
 /// RGB-D networks make their second view from a depth image, which no camera here delivers.
-fn refuse_depth_camera(model: &ModelProto, origin: &str) -> Result<(), EngineError> {
-    let inputs = model.graph.iter().flat_map(|graph| &graph.input);
-    match inputs.into_iter().find(|input| DEPTH_CAMERA_INPUTS.contains(&input.name.as_str())) {
-        None => Ok(()),
-        Some(input) => Err(EngineError::Field {
-            origin: origin.into(),
-            field: format!("graph.input.{}", input.name),
-            found: "an RGB-D network (it takes a depth image)".into(),
-            expected: "a network for two cameras: there is no depth camera".into(),
-        }),
+fn refuse_depth_camera(contract: &Contract, origin: &str) -> Result<(), EngineError> {
+    if !contract.virtual_stereo {
+        return Ok(());
     }
+    Err(EngineError::Field {
+        origin: origin.into(),
+        field: "virtual_stereo".into(),
+        found: "true: an RGB-D network (it takes a depth image)".into(),
+        expected: "a network for one or two cameras: there is no depth camera".into(),
+    })
 }
 
 impl<'a> From<GeometryValues<'a>> for Values<'a> {
@@ -192,6 +191,3 @@ pub const BUNDLED_NETWORK: &[u8] = include_bytes!("../../engines/nano.onnx");
 
 /// What messages call [`BUNDLED_NETWORK`].
 pub const BUNDLED_NAME: &str = "engines/nano.onnx (bundled)";
-
-/// Inputs of networks with virtual stereo.
-const DEPTH_CAMERA_INPUTS: [&str; 2] = ["depth_m", "baseline_focal"];

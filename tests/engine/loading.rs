@@ -70,7 +70,7 @@ fn a_network_that_needs_a_depth_camera_says_so() {
     let mut contract = Contract { views: 1, virtual_stereo: true, ..network::contract() };
     contract.inputs = contract.expected_inputs();
     let error = refused(&network::model(&contract));
-    assert_eq!(field(&error), "graph.input.depth_m");
+    assert_eq!(field(&error), "virtual_stereo");
     assert!(error.to_string().contains("depth camera"), "{error}");
 }
 

@@ -10,8 +10,8 @@
 //!            depth_index, depth_weight, pixel_size ┘
 //! ```
 //!
-//! It is opset 17 with static shapes throughout, and runs on `TensorRT` 8.5 and later: three-dimensional
-//! convolutions stay `Conv` and `ConvTranspose` (a CPU engine may lower them itself), voxels read
+//! It is opset 17 with static shapes throughout, of operators that `TensorRT` 8.5 and later document (not
+//! yet run on a device): three-dimensional convolutions stay `Conv` and `ConvTranspose` (a CPU engine may lower them itself), voxels read
 //! features and depth by `Gather`, and nothing is dynamic. Batch norms are folded into their
 //! convolutions. Parameters that the forward pass does not read are not exported.
 //!

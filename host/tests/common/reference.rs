@@ -3,6 +3,10 @@
 use std::{fs, path::Path};
 
 use burn::tensor::Tensor;
+use nalgebra::{Matrix3, Matrix4};
+use occdepth_contract::self_test::Frame;
+use occdepth_geometry::network::{GeometryInputs, View};
+use occdepth_host::preset::Preset;
 use safetensors::{Dtype, SafeTensors};
 
 /// The tensors of one file.
@@ -81,6 +85,26 @@ impl Reference {
             other => panic!("{name}: {other:?}"),
         };
         (view.shape().to_vec(), values)
+    }
+
+    /// The first views of `kitti_tiny_inputs`, as many as `preset` has.
+    #[allow(clippy::cast_possible_truncation, reason = "stored as f32")]
+    pub fn frame(&self, preset: &Preset) -> Frame {
+        let (_, k) = self.tensor("cam_k");
+        let (_, pose) = self.tensor("T_velo_2_cam");
+        let views: Vec<View> = (0..preset.views)
+            .map(|view| View {
+                k: Matrix3::from_row_slice(&k[view * 9..][..9]),
+                cam_from_ego: Matrix4::from_row_slice(&pose[view * 16..][..16]),
+            })
+            .collect();
+        let (shape, images) = self.tensor("img");
+        let per_view: usize = shape[1..].iter().product();
+        Frame {
+            images: images[..preset.views * per_view].iter().map(|&x| x as f32).collect(),
+            geometry: GeometryInputs::new(&preset.geometry(None).unwrap(), &views).unwrap(),
+            depth: None,
+        }
     }
 
     /// Compares an array with `name`, prints a row of the equality table (case, stage, largest

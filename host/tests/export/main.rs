@@ -11,7 +11,6 @@ mod presets;
 mod self_test;
 
 use common::{golden, reference::Reference, tiny};
-use nalgebra::{Matrix3, Matrix4};
 use occdepth::{
     engine::{CpuEngine, Engine},
     grid::{GridOutput, LabelOptions},
@@ -20,7 +19,7 @@ use occdepth_contract::{
     Contract, Precision,
     onnx::{ModelProto, data_type},
 };
-use occdepth_geometry::network::{GeometryInputs, View};
+use occdepth_geometry::network::GeometryInputs;
 use occdepth_host::{
     export::{ExportError, Options, export},
     preset::{Head, Parameter, Preset},
@@ -158,22 +157,17 @@ fn assert_matches(
     expected: &[f64],
     step: usize,
 ) {
-    let (_, k) = inputs.tensor("cam_k");
-    let (_, pose) = inputs.tensor("T_velo_2_cam");
-    let views: Vec<View> = (0..preset.views)
-        .map(|view| View {
-            k: Matrix3::from_row_slice(&k[view * 9..][..9]),
-            cam_from_ego: Matrix4::from_row_slice(&pose[view * 16..][..16]),
-        })
-        .collect();
-    let geometry = GeometryInputs::new(&preset.geometry(None).unwrap(), &views).unwrap();
-    let (shape, images) = inputs.tensor("img");
-    let per_view: usize = shape[1..].iter().product();
-    #[allow(clippy::cast_possible_truncation, reason = "stored as f32")]
-    let images: Vec<f32> = images[..preset.views * per_view].iter().map(|&x| x as f32).collect();
+    let frame = inputs.frame(preset);
     let model = export(preset, weights, &Options::untrained("for a test")).unwrap();
-    let found = run(&model, &images, &geometry);
+    let contract = Contract::from_model(&model, "export").unwrap();
+    // As the program runs it, and with the kernels that it keeps for larger networks.
+    let found = run(&model, &frame.images, &frame.geometry);
+    assert_close("engine", preset, &found, expected, step);
+    let found = presets::run(&contract, model, &frame).swap_remove(0);
+    assert_close("own kernels", preset, &found, expected, step);
+}
 
+fn assert_close(title: &str, preset: &Preset, found: &[f32], expected: &[f64], step: usize) {
     let [x, y, z] = preset.grid.dims.map(|n| n as usize);
     let strided = (0..found.len()).filter(|index| {
         [index / (y * z) % x, index / z % y, index % z].iter().all(|i| i.is_multiple_of(step))
@@ -183,10 +177,10 @@ fn assert_matches(
     let mut largest = 0.0_f64;
     for (found, expected) in found.iter().zip(expected) {
         let error = (found - expected).abs();
-        assert!(error <= 2e-3 + 1e-3 * expected.abs(), "{found} instead of {expected}");
+        assert!(error <= 2e-3 + 1e-3 * expected.abs(), "{title}: {found} instead of {expected}");
         largest = largest.max(error);
     }
-    println!("{} logits, largest error {largest:.2e}", expected.len());
+    println!("{title}: {} logits, largest error {largest:.2e}", expected.len());
 }
 
 /// The logits `[C, X, Y, Z]` of one frame on the CPU engine.

@@ -134,19 +134,7 @@ fn plain_head() -> Head {
 fn assert_kitti(preset: &Preset, weights: &Weights, inputs: &Reference, expected: &Reference) {
     preset.validate("test").unwrap();
     let device = Device::flex();
-    let (_, k) = inputs.tensor("cam_k");
-    let (_, pose) = inputs.tensor("T_velo_2_cam");
-    let views: Vec<View> = (0..preset.views)
-        .map(|view| View {
-            k: Matrix3::from_row_slice(&k[view * 9..][..9]),
-            cam_from_ego: Matrix4::from_row_slice(&pose[view * 16..][..16]),
-        })
-        .collect();
-    let (shape, images) = inputs.tensor("img");
-    let per_view: usize = shape[1..].iter().product();
-    let images = images[..preset.views * per_view].iter().map(|&x| x as f32).collect();
-    let geometry = GeometryInputs::new(&preset.geometry(None).unwrap(), &views).unwrap();
-    let frame = Inputs::new(preset, images, &geometry, &device).unwrap();
+    let frame = Inputs::from_frame(preset, &inputs.frame(preset), &device).unwrap();
     Stages::run(preset, weights, &frame, &device).assert_equal(expected);
 }
 

@@ -1,6 +1,6 @@
 //! Three-dimensional convolutions and poolings as two-dimensional ones.
 //!
-//! An exported network is stored in one form only, the one that `TensorRT` wants: 5-D `Conv`,
+//! An exported network is stored in one form only, the one that `TensorRT` documents: 5-D `Conv`,
 //! `ConvTranspose` and `AveragePool`. The ONNX crate of the CPU engine runs the 2-D operators only,
 //! so [`lower`] rewrites the graph before it is handed over. It changes no value: every rewritten
 //! operator computes the same sums of the same products, in another order.
