@@ -9,9 +9,9 @@
 
 use super::replay::{PairBuffer, PairMaker, Replay, check_rate};
 use super::{
-    Capture, CaptureError, FrameSource, Pacing, PixelFormat, SourceDescription, clock::nanoseconds,
-    convert::from_rgb8,
+    Capture, CaptureError, FrameSource, Pacing, PixelFormat, SourceDescription, convert::from_rgb8,
 };
+use occdepth_capture::nanoseconds;
 use occdepth_geometry::{ImageSize, rig::StereoRig};
 use occdepth_street::{Rendering, Street};
 use std::error::Error;

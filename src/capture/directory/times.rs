@@ -2,8 +2,8 @@
 
 use super::listing::{Listing, Pair};
 use super::{AtEnd, CaptureError, DirectoryOptions, PairFiles, Times, open_error};
-use crate::capture::clock::nanoseconds;
 use crate::capture::replay::check_rate;
+use occdepth_capture::nanoseconds;
 use std::fs;
 use std::path::Path;
 

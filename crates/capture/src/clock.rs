@@ -12,6 +12,6 @@ pub fn monotonic_ns() -> u64 {
 }
 
 /// Seconds as nanoseconds, rounded; `None` below 0, from 2^64 ns on and for NaN.
-pub(super) fn nanoseconds(seconds: f64) -> Option<u64> {
+pub fn nanoseconds(seconds: f64) -> Option<u64> {
     u64::try_from(Duration::try_from_secs_f64(seconds).ok()?.as_nanos()).ok()
 }
