@@ -46,6 +46,7 @@
 
 mod clock;
 mod pixels;
+pub mod v4l2;
 
 use std::error::Error;
 use std::time::Duration;
