@@ -1,0 +1,84 @@
+//! Tests against the kernel's virtual camera, `vivid`, in a virtual machine: `tests/vm/run.sh` builds this program
+//! statically, boots a guest with three virtual cameras and runs it there. Anywhere else it says that it is skipped.
+//!
+//! One check after the other, because they share the cameras.
+#![allow(clippy::unwrap_used, reason = "a check fails by panicking")]
+#![allow(clippy::print_stdout, reason = "the report")]
+#![allow(clippy::panic, clippy::exit, reason = "a test program")]
+
+mod devices;
+mod faults;
+mod formats;
+mod leaks;
+mod streams;
+
+use std::time::Instant;
+
+const CHECKS: &[(&str, fn())] = &[
+    ("devices/say_what_they_are", devices::say_what_they_are),
+    ("devices/other_files_are_no_cameras", devices::other_files_are_no_cameras),
+    ("devices/permission_names_the_group", devices::permission_names_the_group),
+    (
+        "devices/controls_are_set_by_name_and_verified",
+        devices::controls_are_set_by_name_and_verified,
+    ),
+    ("devices/controls_refuse_what_cannot_be", devices::controls_refuse_what_cannot_be),
+    ("formats/every_offered_format_has_its_layout", formats::every_offered_format_has_its_layout),
+    (
+        "formats/multi_planar_images_have_their_planes",
+        formats::multi_planar_images_have_their_planes,
+    ),
+    ("formats/sizes_and_rates_are_reported", formats::sizes_and_rates_are_reported),
+    (
+        "formats/a_size_that_is_not_offered_is_reported",
+        formats::a_size_that_is_not_offered_is_reported,
+    ),
+    ("streams/times_and_sequences_rise", streams::times_and_sequences_rise),
+    ("streams/buffers_are_lent_one_by_one", streams::buffers_are_lent_one_by_one),
+    ("streams/buffers_are_exported", streams::buffers_are_exported),
+    ("streams/a_second_owner_is_refused", streams::a_second_owner_is_refused),
+    ("faults/dropped_buffers_leave_gaps", faults::dropped_buffers_leave_gaps),
+    ("faults/silence_is_a_timeout", faults::silence_is_a_timeout),
+    ("faults/damaged_buffers_are_flagged", faults::damaged_buffers_are_flagged),
+    ("faults/requests_that_fail_once", faults::requests_that_fail_once),
+    (
+        "faults/a_fatal_error_lasts_until_the_stream_is_rebuilt",
+        faults::a_fatal_error_lasts_until_the_stream_is_rebuilt,
+    ),
+    ("faults/a_lost_device_comes_back", faults::a_lost_device_comes_back),
+    ("faults/the_sequence_wraps", faults::the_sequence_wraps),
+    ("faults/the_timestamp_wraps", faults::the_timestamp_wraps),
+    ("leaks/nothing_is_left_after_many_streams", leaks::nothing_is_left_after_many_streams),
+];
+
+fn main() {
+    if std::env::var_os("OCCDEPTH_VIVID").is_none() {
+        println!(
+            "SKIPPED vivid: needs the kernel's virtual camera; tests/vm/run.sh runs it in a virtual machine"
+        );
+        return;
+    }
+    if let [_, command, path] = &std::env::args().collect::<Vec<_>>()[..]
+        && command == "open"
+    {
+        devices::open_and_report(path);
+    }
+    let mut failed = 0;
+    for (name, check) in CHECKS {
+        let start = Instant::now();
+        // The panic hook prints message and line.
+        let passed = std::panic::catch_unwind(check).is_ok();
+        failed += usize::from(!passed);
+        let verdict = if passed { "ok" } else { "FAILED" };
+        println!("{verdict} {name} ({:.1} s)", start.elapsed().as_secs_f64());
+    }
+    println!("vivid: {} passed, {failed} failed", CHECKS.len() - failed);
+    std::process::exit(i32::from(failed > 0));
+}
+
+/// Single-planar webcam.
+pub(crate) const LEFT: &str = "/dev/video0";
+/// Single-planar webcam.
+pub(crate) const RIGHT: &str = "/dev/video1";
+/// Multi-planar webcam.
+pub(crate) const MULTI_PLANAR: &str = "/dev/video2";
