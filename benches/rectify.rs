@@ -5,7 +5,7 @@
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use nalgebra::{Matrix4, Rotation3};
-use occdepth::capture::{Image, PixelFormat, Stamp, StereoFrame};
+use occdepth::capture::{Image, PixelFormat, Stamp, StereoFrame, YuvEncoding};
 use occdepth::rectify::StereoRectifier;
 use occdepth_contract::Normalisation;
 use occdepth_geometry::ImageSize;
@@ -37,7 +37,14 @@ fn rectify(criterion: &mut Criterion) {
         let [left, right] = [1, 2].map(|seed| noise(seed, format.image_bytes(CAMERA)));
         let frame = frame(format, &left, &right);
         for (path, cameras) in [("map", &mapped), ("straight", &straight)] {
-            let rectifier = StereoRectifier::new(CAMERA, format, cameras, &NORMALISATION).unwrap();
+            let mut rectifier = StereoRectifier::new(
+                CAMERA,
+                format,
+                YuvEncoding::default(),
+                cameras,
+                &NORMALISATION,
+            )
+            .unwrap();
             group.bench_function(format!("{name}_{path}"), |bencher| {
                 bencher.iter(|| rectifier.rectify(black_box(&frame), black_box(&mut images)));
             });

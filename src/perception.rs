@@ -107,8 +107,13 @@ impl Perception {
         let views = [cameras.left.view, cameras.right.view];
         // A network of one view sees through the left camera.
         let geometry = GeometryInputs::new(&spec, &views[..spec.views.min(2)])?;
-        let rectifier =
-            StereoRectifier::new(source.size, source.format, &cameras, &contract.normalisation)?;
+        let rectifier = StereoRectifier::new(
+            source.size,
+            source.format,
+            source.colour,
+            &cameras,
+            &contract.normalisation,
+        )?;
         let pixels = contract.image.width as usize * contract.image.height as usize;
         let voxels = contract.grid.dims.iter().map(|&n| n as usize).product();
         let visibility =

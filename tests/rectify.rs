@@ -6,7 +6,9 @@
     reason = "positions are tested to be small and positive before they become indices"
 )]
 
-use occdepth::capture::{Image, ImageLayoutError, PixelFormat, Plane, Stamp, StereoFrame};
+use occdepth::capture::{
+    BayerOrder, Image, ImageLayoutError, PixelFormat, Plane, Stamp, StereoFrame, YuvEncoding,
+};
 use occdepth::rectify::{MAX_SIDE_PX, Rectifier, RectifyError, StereoRectifier};
 use occdepth_contract::Normalisation;
 use occdepth_geometry::ImageSize;
@@ -110,7 +112,7 @@ proptest! {
         mut picture in picture(),
         (cut, of_chroma) in (1_usize..64, any::<bool>()),
     ) {
-        let rectifier = straight(&picture, picture.size);
+        let mut rectifier = straight(&picture, picture.size);
         let mut planes = vec![0.0; rectifier.values()];
         let chroma = of_chroma && !picture.chroma.is_empty();
         // The last row needs no padding behind it.
@@ -177,7 +179,9 @@ fn both_views_land_in_their_half() {
         rectified_from_ego: nalgebra::Matrix4::identity(),
         baseline_m: 0.5,
     };
-    let rectifier = StereoRectifier::new(size, PixelFormat::Grey8, &cameras, &IDENTITY).unwrap();
+    let mut rectifier =
+        StereoRectifier::new(size, PixelFormat::Grey8, YuvEncoding::default(), &cameras, &IDENTITY)
+            .unwrap();
     let image = |data| Image::packed(PixelFormat::Grey8, size, data).unwrap();
     let stamp = Stamp { time_ns: 0, sequence: 0 };
     let mut frame = StereoFrame {
@@ -213,7 +217,9 @@ fn what_cannot_be_rectified_is_refused_at_the_start() {
     let size = |width, height| ImageSize { width, height };
     let new = |source, format, map: Option<RemapTable>, output, normalisation: &Normalisation| {
         let camera = NetworkCamera { view: VIEW, map };
-        Rectifier::new(source, format, &camera, output, normalisation).map(|_| ()).unwrap_err()
+        Rectifier::new(source, format, YuvEncoding::default(), &camera, output, normalisation)
+            .map(|_| ())
+            .unwrap_err()
     };
     for (format, width, height) in [
         (PixelFormat::Yuyv, 5, 4),
@@ -249,7 +255,7 @@ fn an_image_that_does_not_fit_the_rectifier_is_refused() {
     let data = vec![9; 24];
     let picture =
         Picture { format: PixelFormat::Rgb8, size, strides: [12, 0], data, chroma: vec![] };
-    let rectifier = straight(&picture, size);
+    let mut rectifier = straight(&picture, size);
     let mut planes = vec![0.0; rectifier.values()];
     let image = picture.image();
     let mut refused = |image: &Image<'_>| rectifier.rectify(image, &mut planes).unwrap_err();
@@ -333,7 +339,7 @@ impl Picture {
         inside.then(|| y as usize * width as usize + x as usize)
     }
 
-    /// Red, green and blue of one pixel, neither rounded nor clamped.
+    /// Red, green and blue of one pixel, not rounded.
     fn rgb(&self, x: usize, y: usize) -> [f64; 3] {
         let byte = |at: usize| f64::from(self.data[y * self.strides[0] + at]);
         let chroma = |at: usize| f64::from(self.chroma[y / 2 * self.strides[1] + at]);
@@ -345,10 +351,71 @@ impl Picture {
             PixelFormat::Yuyv => bt601(byte(2 * x), byte(two + 1), byte(two + 3)),
             PixelFormat::Uyvy => bt601(byte(2 * x + 1), byte(two), byte(two + 2)),
             PixelFormat::Nv12 => bt601(byte(x), chroma(x / 2 * 2), chroma(x / 2 * 2 + 1)),
+            PixelFormat::Grey10 | PixelFormat::Grey16 => [self.value(x, y); 3],
+            PixelFormat::Bayer8(order)
+            | PixelFormat::Bayer10(order)
+            | PixelFormat::Bayer12(order) => self.demosaiced(order, x, y),
         }
     }
 
-    /// The definition: bilinear over four taps, black outside, clamped at the end.
+    /// The value of a pixel with one channel, in grey levels.
+    fn value(&self, x: usize, y: usize) -> f64 {
+        let word = || {
+            let at = y * self.strides[0] + 2 * x;
+            f64::from(u16::from_le_bytes([self.data[at], self.data[at + 1]]))
+        };
+        match self.format {
+            // Bits above the value's are ignored.
+            PixelFormat::Grey10 | PixelFormat::Bayer10(_) => (word() % 1024.0) / 1023.0 * 255.0,
+            PixelFormat::Bayer12(_) => (word() % 4096.0) / 4095.0 * 255.0,
+            PixelFormat::Grey16 => word() / 65535.0 * 255.0,
+            _ => f64::from(self.data[y * self.strides[0] + x]),
+        }
+    }
+
+    /// The mean of the nearest pixels that have each colour, the mosaic mirrored beyond the edges.
+    fn demosaiced(&self, order: BayerOrder, x: usize, y: usize) -> [f64; 3] {
+        let colours = match order {
+            BayerOrder::Rggb => [[0, 1], [1, 2]],
+            BayerOrder::Grbg => [[1, 0], [2, 1]],
+            BayerOrder::Gbrg => [[1, 2], [0, 1]],
+            BayerOrder::Bggr => [[2, 1], [1, 0]],
+        };
+        let mirrored = |at: usize, step: i32, side: u32| {
+            let at = i32::try_from(at).unwrap() + step;
+            let last = side.cast_signed() - 1;
+            (if at < 0 {
+                -at
+            } else if at > last {
+                2 * last - at
+            } else {
+                at
+            }) as usize
+        };
+        [0, 1, 2].map(|colour| {
+            // The pixel itself, its neighbours in row and column, those at its corners: the first of these groups that
+            // has the colour.
+            let groups: [&[(i32, i32)]; 3] = [
+                &[(0, 0)],
+                &[(-1, 0), (1, 0), (0, -1), (0, 1)],
+                &[(-1, -1), (1, -1), (-1, 1), (1, 1)],
+            ];
+            let of_group = |group: &[(i32, i32)]| {
+                let found: Vec<f64> = group
+                    .iter()
+                    .map(|&(dx, dy)| {
+                        (mirrored(x, dx, self.size.width), mirrored(y, dy, self.size.height))
+                    })
+                    .filter(|(x, y)| colours[y % 2][x % 2] == colour)
+                    .map(|(x, y)| self.value(x, y))
+                    .collect();
+                (!found.is_empty()).then(|| found.iter().sum::<f64>() / found.len() as f64)
+            };
+            groups.into_iter().find_map(of_group).unwrap()
+        })
+    }
+
+    /// The definition: bilinear over four taps, black outside.
     fn bilinear(&self, [x, y]: [f32; 2]) -> [f64; 3] {
         let mut sum = [0.0; 3];
         let (x, y) = (f64::from(x), f64::from(y));
@@ -364,7 +431,7 @@ impl Picture {
                 }
             }
         }
-        sum.map(|value: f64| value.clamp(0.0, 255.0))
+        sum
     }
 }
 
@@ -374,7 +441,7 @@ fn bt601(y: f64, u: f64, v: f64) -> [f64; 3] {
     let (pb, pr) = ((u - 128.0) / 224.0, (v - 128.0) / 224.0);
     let (red, blue) = (luma + 1.402 * pr, luma + 1.772 * pb);
     let green = (luma - 0.299 * red - 0.114 * blue) / 0.587;
-    [red, green, blue].map(|value| 255.0 * value)
+    [red, green, blue].map(|value| (255.0 * value).clamp(0.0, 255.0))
 }
 
 /// The rig of a golden calibration: `OpenCV`'s names, matrices as rows.
@@ -411,8 +478,13 @@ fn rig_of(document: &serde_json::Value) -> StereoRig {
 fn bytes_per_pixel(format: PixelFormat) -> usize {
     match format {
         PixelFormat::Rgb8 | PixelFormat::Bgr8 => 3,
-        PixelFormat::Yuyv | PixelFormat::Uyvy => 2,
-        PixelFormat::Grey8 | PixelFormat::Nv12 => 1,
+        PixelFormat::Yuyv
+        | PixelFormat::Uyvy
+        | PixelFormat::Grey10
+        | PixelFormat::Grey16
+        | PixelFormat::Bayer10(_)
+        | PixelFormat::Bayer12(_) => 2,
+        PixelFormat::Grey8 | PixelFormat::Nv12 | PixelFormat::Bayer8(_) => 1,
     }
 }
 
@@ -424,8 +496,15 @@ fn rectify(
 ) -> Vec<f32> {
     let map = map.map(|source| RemapTable { size: output, source: source.to_vec() });
     let camera = NetworkCamera { view: VIEW, map };
-    let rectifier =
-        Rectifier::new(picture.size, picture.format, &camera, output, normalisation).unwrap();
+    let mut rectifier = Rectifier::new(
+        picture.size,
+        picture.format,
+        YuvEncoding::default(),
+        &camera,
+        output,
+        normalisation,
+    )
+    .unwrap();
     let mut planes = vec![f32::NAN; rectifier.values()];
     rectifier.rectify(&picture.image(), &mut planes).unwrap();
     planes
@@ -433,7 +512,8 @@ fn rectify(
 
 fn straight(picture: &Picture, output: ImageSize) -> Rectifier {
     let camera = NetworkCamera { view: VIEW, map: None };
-    Rectifier::new(picture.size, picture.format, &camera, output, &IDENTITY).unwrap()
+    Rectifier::new(picture.size, picture.format, YuvEncoding::default(), &camera, output, &IDENTITY)
+        .unwrap()
 }
 
 fn grey_level(value: f32, normalisation: &Normalisation, channel: usize) -> f64 {
@@ -462,6 +542,14 @@ fn picture() -> impl Strategy<Value = Picture> {
         PixelFormat::Yuyv,
         PixelFormat::Uyvy,
         PixelFormat::Nv12,
+        PixelFormat::Grey10,
+        PixelFormat::Grey16,
+        PixelFormat::Bayer8(BayerOrder::Rggb),
+        PixelFormat::Bayer8(BayerOrder::Grbg),
+        PixelFormat::Bayer8(BayerOrder::Gbrg),
+        PixelFormat::Bayer8(BayerOrder::Bggr),
+        PixelFormat::Bayer10(BayerOrder::Grbg),
+        PixelFormat::Bayer12(BayerOrder::Bggr),
     ]);
     (format, 1_u32..50, 1_u32..12, 0_usize..9, 0_usize..9).prop_flat_map(
         |(format, width, height, padding, chroma_padding)| {
@@ -469,7 +557,13 @@ fn picture() -> impl Strategy<Value = Picture> {
                 |side: u32, needed: bool| if needed { side.next_multiple_of(2) } else { side };
             let nv12 = format == PixelFormat::Nv12;
             let packed = matches!(format, PixelFormat::Yuyv | PixelFormat::Uyvy);
-            let size = ImageSize { width: even(width, packed || nv12), height: even(height, nv12) };
+            let squares = nv12
+                || matches!(
+                    format,
+                    PixelFormat::Bayer8(_) | PixelFormat::Bayer10(_) | PixelFormat::Bayer12(_)
+                );
+            let size =
+                ImageSize { width: even(width, packed || squares), height: even(height, squares) };
             let stride = size.width as usize * bytes_per_pixel(format) + padding;
             let chroma_stride = size.width as usize + chroma_padding;
             let rows = size.height as usize;

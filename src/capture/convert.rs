@@ -1,6 +1,6 @@
 //! RGB8 into the formats that cameras speak.
 
-use super::PixelFormat;
+use super::{BayerOrder, PixelFormat};
 use occdepth_geometry::ImageSize;
 
 /// Converts a packed RGB8 image of `size` into packed `format`.
@@ -19,6 +19,33 @@ pub(super) fn from_rgb8(rgb: &[u8], size: ImageSize, format: PixelFormat, out: &
         PixelFormat::Grey8 => {
             for (grey, &pixel) in out.iter_mut().zip(pixels) {
                 *grey = full_range_luma(pixel);
+            }
+        }
+        PixelFormat::Grey10 => {
+            for (word, &pixel) in out.as_chunks_mut().0.iter_mut().zip(pixels) {
+                *word = widen(full_range_luma(pixel), 10);
+            }
+        }
+        PixelFormat::Grey16 => {
+            for (word, &pixel) in out.as_chunks_mut().0.iter_mut().zip(pixels) {
+                *word = widen(full_range_luma(pixel), 16);
+            }
+        }
+        PixelFormat::Bayer8(order) => {
+            for (byte, colour) in out.iter_mut().zip(mosaic(pixels, size, order)) {
+                *byte = colour;
+            }
+        }
+        PixelFormat::Bayer10(order) => {
+            let words = out.as_chunks_mut().0.iter_mut();
+            for (word, colour) in words.zip(mosaic(pixels, size, order)) {
+                *word = widen(colour, 10);
+            }
+        }
+        PixelFormat::Bayer12(order) => {
+            let words = out.as_chunks_mut().0.iter_mut();
+            for (word, colour) in words.zip(mosaic(pixels, size, order)) {
+                *word = widen(colour, 12);
             }
         }
         PixelFormat::Yuyv => {
@@ -49,6 +76,24 @@ pub(super) fn from_rgb8(rgb: &[u8], size: ImageSize, format: PixelFormat, out: &
             }
         }
     }
+}
+
+/// The colour that a mosaic keeps of each pixel.
+fn mosaic(pixels: &[[u8; 3]], size: ImageSize, order: BayerOrder) -> impl Iterator<Item = u8> + '_ {
+    let width = size.width as usize;
+    let [red_x, red_y] = order.red();
+    pixels.iter().enumerate().map(move |(i, pixel)| {
+        let (x, y) = (i % width % 2, i / width % 2);
+        // Red, green next to it in its row and column, blue in the opposite corner.
+        pixel[usize::from(x != red_x) + usize::from(y != red_y)]
+    })
+}
+
+/// A value of 8 bits in a little-endian word of `bits`, white staying white.
+fn widen(value: u8, bits: u32) -> [u8; 2] {
+    let white = (1_u32 << bits) - 1;
+    let value = (u32::from(value) * white + 127) / 255;
+    u16::try_from(value).expect("at most 16 bits").to_le_bytes()
 }
 
 /// Y of BT.601, limited range: 16 + 219 (0.299 R + 0.587 G + 0.114 B) / 255, coefficients times 2^16.

@@ -14,7 +14,7 @@ mod replay;
 pub mod synthetic;
 
 pub use occdepth_capture::{
-    Capture, CaptureError, FrameSource, Image, ImageLayoutError, PixelFormat, Plane,
-    SourceDescription, Stamp, StereoFrame, monotonic_ns,
+    BayerOrder, Capture, CaptureError, FrameSource, Image, ImageLayoutError, PixelFormat, Plane,
+    SourceDescription, Stamp, StereoFrame, YuvEncoding, YuvMatrix, YuvRange, monotonic_ns,
 };
 pub use replay::Pacing;

@@ -9,7 +9,8 @@
 
 use super::replay::{PairBuffer, PairMaker, Replay, check_rate};
 use super::{
-    Capture, CaptureError, FrameSource, Pacing, PixelFormat, SourceDescription, convert::from_rgb8,
+    Capture, CaptureError, FrameSource, Pacing, PixelFormat, SourceDescription, YuvEncoding,
+    convert::from_rgb8,
 };
 use occdepth_capture::nanoseconds;
 use occdepth_geometry::{ImageSize, rig::StereoRig};
@@ -48,6 +49,7 @@ impl Synthetic {
             name,
             size: rig.image_size,
             format,
+            colour: YuvEncoding::default(),
             rate_hz: (pacing == Pacing::Clock).then_some(rate_hz),
         };
         let rendering = Rendering::default();

@@ -12,35 +12,37 @@
 //! plane[c] = (bilinear(source, x, y)[c] / 255 - mean[c]) / std[c]
 //! ```
 //!
-//! - **Bilinear** over the four source pixels around `(x, y)`. The position is rounded to
-//!   1/65536 px at construction, so a value is within 0.02 grey levels of the exact one.
+//! - **Bilinear** over the four source pixels around `(x, y)`. The position is rounded to 1/65536 px at construction, and
+//!   source pixels to 1/128 grey level, so a value is within 0.02 grey levels of the exact one.
 //! - **Border**: a tap outside the source image is black (`BORDER_CONSTANT` of `cv::remap` with value 0):
 //!   pixels across the edge fade to black, pixels beyond it, and those whose position is NaN, are
 //!   black, that is `-mean / std`.
 //! - **Straight path**: a camera without a map is already rectified; the top-left W x H pixels of
 //!   its image are taken unchanged.
 //! - **Grey** becomes three equal channels, each normalised with its own mean and deviation.
-//! - **YUV** is BT.601 limited range, chroma as stored: a pixel has the chroma sample that it
-//!   shares with its neighbours, not an interpolated one. The conversion is linear, so the samples
-//!   are interpolated first and converted once; the result equals converting the four taps without
-//!   rounding, and is clamped to 0..=255 only then.
+//! - **YUV** is what its [`YuvEncoding`] says, chroma as stored: a pixel has the chroma sample that it shares with its
+//!   neighbours, not an interpolated one. Each source pixel is clamped to 0..=255, as a display would.
+//! - **Bayer** mosaics are demosaiced bilinearly: a missing colour is the mean of the two or four nearest pixels that have
+//!   it. Values of 10 and 12 bits keep their precision.
 //!
-//! Neither call allocates, locks or logs. One thread does the work: a view of 370 x 1220 takes a few
-//! milliseconds, less than handing half of it to another thread and waiting for it is worth while
-//! the engine keeps every core busy with the previous frame.
+//! The rows of the source that are needed are unpacked, once and just before they are needed, into 16 bits a channel; the
+//! interpolation then has one kind of pixel to read and no border to mind. Neither call allocates, locks or logs. One
+//! thread does the work (what a second one would bring is in `benches/results/rectify.md`).
 
 mod kernel;
-mod pixels;
 mod table;
+mod unpack;
 
-use crate::capture::{Image, ImageLayoutError, PixelFormat, StereoFrame};
-use kernel::Normaliser;
+use crate::capture::{Image, ImageLayoutError, PixelFormat, StereoFrame, YuvEncoding};
+use kernel::{Normaliser, Remap, Straight};
 use occdepth_contract::Normalisation;
 use occdepth_geometry::{
     ImageSize,
     fit::{NetworkCamera, NetworkCameras},
 };
+use rten_simd::SimdOp as _;
 use table::SampleTable;
+use unpack::{Canvas, Unpacker};
 
 /// Both views of a stereo frame into the network's `images`, f32 `[2, 3, H, W]`, left first.
 #[derive(Clone, Debug)]
@@ -57,11 +59,12 @@ impl StereoRectifier {
     pub fn new(
         source: ImageSize,
         format: PixelFormat,
+        colour: YuvEncoding,
         cameras: &NetworkCameras,
         normalisation: &Normalisation,
     ) -> Result<Self, RectifyError> {
         let view = |view, camera| {
-            Rectifier::new(source, format, camera, cameras.size, normalisation)
+            Rectifier::new(source, format, colour, camera, cameras.size, normalisation)
                 .map_err(|error| RectifyError::in_view(view, error))
         };
         Ok(Self { left: view("left", &cameras.left)?, right: view("right", &cameras.right)? })
@@ -72,7 +75,11 @@ impl StereoRectifier {
     /// # Errors
     /// As [`Rectifier::rectify`], inside [`RectifyError::View`]; [`RectifyError::Output`] for
     /// `images` of another length. After an error the contents of `images` are unspecified.
-    pub fn rectify(&self, frame: &StereoFrame<'_>, images: &mut [f32]) -> Result<(), RectifyError> {
+    pub fn rectify(
+        &mut self,
+        frame: &StereoFrame<'_>,
+        images: &mut [f32],
+    ) -> Result<(), RectifyError> {
         let expected = self.left.values() + self.right.values();
         if images.len() != expected {
             return Err(RectifyError::Output { found: images.len(), expected });
@@ -94,6 +101,9 @@ pub struct Rectifier {
     format: PixelFormat,
     output: ImageSize,
     normaliser: Normaliser,
+    unpacker: Unpacker,
+    /// Room for the rows that are needed.
+    canvas: Canvas,
     /// `None`: the top-left corner, unchanged.
     table: Option<SampleTable>,
 }
@@ -110,6 +120,7 @@ impl Rectifier {
     pub fn new(
         source: ImageSize,
         format: PixelFormat,
+        colour: YuvEncoding,
         camera: &NetworkCamera,
         output: ImageSize,
         normalisation: &Normalisation,
@@ -118,15 +129,17 @@ impl Rectifier {
         if source.width.max(source.height) > MAX_SIDE_PX {
             return Err(RectifyError::SourceSize { found: source });
         }
+        let canvas = Canvas::new(source);
         let table = match &camera.map {
-            Some(map) => Some(SampleTable::new(map, source, output)?),
+            Some(map) => Some(SampleTable::new(map, source, canvas.stride(), output)?),
             None if output.width > source.width || output.height > source.height => {
                 return Err(RectifyError::Crop { source_size: source, output });
             }
             None => None,
         };
         let normaliser = Normaliser::new(normalisation)?;
-        Ok(Self { source, format, output, normaliser, table })
+        let unpacker = Unpacker::new(format, colour);
+        Ok(Self { source, format, output, normaliser, unpacker, canvas, table })
     }
 
     /// Length of the planes: 3 * H * W.
@@ -139,7 +152,7 @@ impl Rectifier {
     /// # Errors
     /// An image of another format or size, or with less memory than its size needs, and planes of
     /// another length; nothing has been written then.
-    pub fn rectify(&self, image: &Image<'_>, planes: &mut [f32]) -> Result<(), RectifyError> {
+    pub fn rectify(&mut self, image: &Image<'_>, planes: &mut [f32]) -> Result<(), RectifyError> {
         if planes.len() != self.values() {
             return Err(RectifyError::Output { found: planes.len(), expected: self.values() });
         }
@@ -150,22 +163,14 @@ impl Rectifier {
             return Err(RectifyError::ImageSize { found: image.size, expected: self.source });
         }
         image.check()?;
-        match self.format {
-            PixelFormat::Rgb8 => self.run(&pixels::Rgb::<0>::new(image), planes),
-            PixelFormat::Bgr8 => self.run(&pixels::Rgb::<2>::new(image), planes),
-            PixelFormat::Grey8 => self.run(&pixels::Grey::new(image), planes),
-            PixelFormat::Yuyv => self.run(&pixels::Yuv422::<0>::new(image), planes),
-            PixelFormat::Uyvy => self.run(&pixels::Yuv422::<1>::new(image), planes),
-            PixelFormat::Nv12 => self.run(&pixels::Nv12::new(image), planes),
+        let Self { canvas, unpacker, normaliser, output, table, .. } = self;
+        if let Some(table) = table {
+            Remap { image, unpacker, canvas, table, normaliser, planes }.dispatch();
+        } else {
+            let output = *output;
+            Straight { image, unpacker, canvas, output, normaliser, planes }.dispatch();
         }
         Ok(())
-    }
-
-    fn run<const C: usize>(&self, samples: &impl pixels::Samples<C>, planes: &mut [f32]) {
-        match &self.table {
-            Some(table) => kernel::remap(samples, table, &self.normaliser, planes),
-            None => kernel::crop(samples, self.output, &self.normaliser, planes),
-        }
     }
 }
 

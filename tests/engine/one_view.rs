@@ -32,9 +32,10 @@ fn logits_follow_from_the_left_image_alone() {
     let geometry = GeometryInputs::new(&spec, &[cameras.left.view]).unwrap();
     let seen = geometry.pixels.iter().filter(|&&pixel| pixel < PIXELS as i32).count();
     assert!(seen > 0 && geometry.pixels.len() == VOXELS, "{seen} of {VOXELS} voxels are seen");
-    let rectifier = StereoRectifier::new(
+    let mut rectifier = StereoRectifier::new(
         description.size,
         description.format,
+        description.colour,
         &cameras,
         &contract.normalisation,
     )

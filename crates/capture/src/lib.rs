@@ -53,7 +53,9 @@ use std::time::Duration;
 
 pub use clock::{monotonic_ns, nanoseconds};
 use occdepth_geometry::ImageSize;
-pub use pixels::{Image, ImageLayoutError, PixelFormat, Plane};
+pub use pixels::{
+    BayerOrder, Image, ImageLayoutError, PixelFormat, Plane, YuvEncoding, YuvMatrix, YuvRange,
+};
 
 /// A source of stereo pairs.
 ///
@@ -85,6 +87,8 @@ pub struct SourceDescription {
     pub size: ImageSize,
     /// Of both views.
     pub format: PixelFormat,
+    /// What luma and chroma of both views mean.
+    pub colour: YuvEncoding,
     /// Nominal pairs a second; `None` when the source is not paced.
     pub rate_hz: Option<f64>,
 }

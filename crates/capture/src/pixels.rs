@@ -4,8 +4,7 @@ use occdepth_geometry::ImageSize;
 
 /// Memory layout of a camera image.
 ///
-/// The luma and chroma formats are BT.601, limited range, which is what V4L2 means where a driver does not
-/// say otherwise.
+/// What luma and chroma mean is [`YuvEncoding`]'s to say. Words of 16 bits are little-endian.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PixelFormat {
     /// 3 bytes a pixel: red, green, blue.
@@ -14,12 +13,79 @@ pub enum PixelFormat {
     Bgr8,
     /// 1 byte a pixel, full range.
     Grey8,
+    /// A word a pixel, value in its low 10 bits, full range: V4L2's `Y10`.
+    Grey10,
+    /// A word a pixel, full range: V4L2's `Y16`.
+    Grey16,
     /// 4:2:2, 4 bytes for two pixels of a row: Y0 U Y1 V. Width even.
     Yuyv,
     /// 4:2:2, 4 bytes for two pixels of a row: U Y0 V Y1. Width even.
     Uyvy,
     /// 4:2:0, a plane of Y and a plane of U, V pairs, one for 2x2 pixels. Width and height even.
     Nv12,
+    /// 1 byte a pixel, one colour each. Width and height even.
+    Bayer8(BayerOrder),
+    /// A word a pixel, value in its low 10 bits, one colour each. Width and height even.
+    Bayer10(BayerOrder),
+    /// A word a pixel, value in its low 12 bits, one colour each. Width and height even.
+    Bayer12(BayerOrder),
+}
+
+/// Colours of the first two pixels of the first row, then of the second row, of a Bayer mosaic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum BayerOrder {
+    /// Red green, green blue.
+    Rggb,
+    /// Green red, blue green.
+    Grbg,
+    /// Green blue, red green.
+    Gbrg,
+    /// Blue green, green red.
+    Bggr,
+}
+
+impl BayerOrder {
+    /// Column (0, 1) and row (0, 1) of red in each square of four; blue is in the opposite corner.
+    pub fn red(self) -> [usize; 2] {
+        match self {
+            Self::Rggb => [0, 0],
+            Self::Grbg => [1, 0],
+            Self::Gbrg => [0, 1],
+            Self::Bggr => [1, 1],
+        }
+    }
+}
+
+/// What luma and chroma mean.
+///
+/// The default is BT.601, limited range, which V4L2 means where a driver does not say otherwise. Has no meaning for
+/// formats without chroma.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct YuvEncoding {
+    /// The weights of red, green and blue in luma.
+    pub matrix: YuvMatrix,
+    /// The codes in use.
+    pub range: YuvRange,
+}
+
+/// The weights of red, green and blue in luma.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum YuvMatrix {
+    /// ITU-R BT.601: Kr = 0.299, Kb = 0.114.
+    #[default]
+    Bt601,
+    /// ITU-R BT.709: Kr = 0.2126, Kb = 0.0722.
+    Bt709,
+}
+
+/// The codes that luma and chroma use.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum YuvRange {
+    /// Luma 16 to 235, chroma 16 to 240.
+    #[default]
+    Limited,
+    /// 0 to 255 (JPEG).
+    Full,
 }
 
 impl PixelFormat {
@@ -29,8 +95,13 @@ impl PixelFormat {
         let width = width as usize;
         match self {
             Self::Rgb8 | Self::Bgr8 => 3 * width,
-            Self::Grey8 | Self::Nv12 => width,
-            Self::Yuyv | Self::Uyvy => 2 * width,
+            Self::Grey8 | Self::Nv12 | Self::Bayer8(_) => width,
+            Self::Grey10
+            | Self::Grey16
+            | Self::Yuyv
+            | Self::Uyvy
+            | Self::Bayer10(_)
+            | Self::Bayer12(_) => 2 * width,
         }
     }
 
@@ -46,14 +117,16 @@ impl PixelFormat {
     /// # Errors
     ///
     /// [`ImageLayoutError::Empty`] for a size without pixels, [`ImageLayoutError::OddSize`] where the
-    /// chroma of the format needs pairs of columns or rows.
+    /// chroma or the mosaic of the format needs pairs of columns or rows.
     pub fn check_size(self, size: ImageSize) -> Result<(), ImageLayoutError> {
         let ImageSize { width, height } = size;
         if width == 0 || height == 0 {
             return Err(ImageLayoutError::Empty { width, height });
         }
-        let pairs_of_columns = matches!(self, Self::Yuyv | Self::Uyvy | Self::Nv12);
-        if pairs_of_columns && width % 2 == 1 || self == Self::Nv12 && height % 2 == 1 {
+        let pairs_of_rows =
+            matches!(self, Self::Nv12 | Self::Bayer8(_) | Self::Bayer10(_) | Self::Bayer12(_));
+        let pairs_of_columns = pairs_of_rows || matches!(self, Self::Yuyv | Self::Uyvy);
+        if pairs_of_columns && width % 2 == 1 || pairs_of_rows && height % 2 == 1 {
             return Err(ImageLayoutError::OddSize { format: self, width, height });
         }
         Ok(())
@@ -169,8 +242,8 @@ pub enum ImageLayoutError {
         /// Rows.
         height: u32,
     },
-    /// Subsampled chroma needs whole pairs.
-    #[error("{format:?} has no image of {width}x{height}: its chroma needs even sizes")]
+    /// Subsampled chroma and mosaics need whole pairs.
+    #[error("{format:?} has no image of {width}x{height}: it needs even sizes")]
     OddSize {
         /// The format asked for.
         format: PixelFormat,

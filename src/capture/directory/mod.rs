@@ -29,7 +29,9 @@ mod listing;
 mod times;
 
 use super::replay::{PairBuffer, PairMaker, Replay};
-use super::{Capture, CaptureError, FrameSource, Pacing, PixelFormat, SourceDescription};
+use super::{
+    Capture, CaptureError, FrameSource, Pacing, PixelFormat, SourceDescription, YuvEncoding,
+};
 use decode::Decoder;
 pub use decode::{FileError, read_rgb8};
 use listing::{Listing, Pair};
@@ -83,6 +85,7 @@ impl Directory {
             name,
             size,
             format: PixelFormat::Rgb8,
+            colour: YuvEncoding::default(),
             rate_hz: timeline.rate_hz().filter(|_| options.pacing == Pacing::Clock),
         };
         let maker = FileReader { pairs, timeline, decoder, size };
