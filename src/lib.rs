@@ -13,6 +13,7 @@
 //! |---|---|
 //! | [`capture`] | where stereo pairs come from: image files, the synthetic street, (later) cameras |
 //! | [`rectify`] | camera pixels through the rectification map to the network's normalised planes, in one pass |
+//! | [`decalibration`] | notices on the rectified pair when the rig no longer is what its calibration says |
 //! | [`engine`] | runs an exported network |
 //! | [`grid`] | logits to class ids and probabilities, in one pass |
 //! | [`perception`] | the three stages in the middle, fitted to one rig and one network |
@@ -50,6 +51,7 @@
 
 pub mod capture;
 pub mod daemon;
+pub mod decalibration;
 pub mod engine;
 pub mod grid;
 pub mod perception;
@@ -139,6 +141,7 @@ impl Pipeline {
         let published = self.publisher.publish(
             &frame,
             &mut times,
+            self.perception.calibration(),
             self.perception.labels(),
             self.perception.confidence(),
         )?;

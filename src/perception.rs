@@ -4,6 +4,7 @@
 
 use crate::capture::{SourceDescription, StereoFrame};
 use crate::daemon::GridConfig;
+use crate::decalibration::{Report, Watch, WatchConfig, WatchError};
 use crate::engine::{Engine, EngineError};
 use crate::grid::{GridError, GridOutput, LabelOptions, VisibilityMask};
 use crate::rectify::{RectifyError, StereoRectifier};
@@ -19,6 +20,8 @@ pub struct Perception {
     cameras: NetworkCameras,
     grid_origin_m: [f64; 3],
     rectifier: StereoRectifier,
+    /// None: the calibration is not watched.
+    watch: Option<Watch>,
     engine: Box<dyn Engine>,
     /// f32 [2, 3, H, W], of which the network sees as many views as it has.
     images: Vec<f32>,
@@ -63,6 +66,9 @@ pub enum PerceptionError {
     /// The camera's pixels cannot be rectified.
     #[error("the camera's images cannot be rectified")]
     Rectify(#[from] RectifyError),
+    /// The calibration cannot be watched.
+    #[error("the calibration cannot be watched: see `calibration_watch.enabled`")]
+    Watch(#[from] WatchError),
     /// The engine refuses the rig.
     #[error("the engine refuses the rig")]
     Engine(#[from] EngineError),
@@ -130,6 +136,7 @@ impl Perception {
             cameras,
             grid_origin_m: spec.grid.origin_m,
             rectifier,
+            watch: None,
             engine,
             images: vec![0.0; 2 * 3 * pixels],
             network_values: spec.views.min(2) * 3 * pixels,
@@ -138,10 +145,21 @@ impl Perception {
         })
     }
 
+    /// Watches the calibration from now on, if `config` says so.
+    ///
+    /// # Errors
+    /// Images too small to be watched.
+    pub fn watch_calibration(&mut self, config: &WatchConfig) -> Result<(), PerceptionError> {
+        let normalisation = &self.engine.contract().normalisation;
+        self.watch =
+            config.enabled.then(|| Watch::new(&self.cameras, normalisation, config)).transpose()?;
+        Ok(())
+    }
+
     /// Turns one pair into labels, in the memory of this value. `logits` (f32 [C, X, Y, Z]) receives the
     /// network's raw output where it is wanted.
     ///
-    /// The times are those of rectification, network and labelling; the others are zero.
+    /// The times are those of rectification, watch, network and labelling; the others are zero.
     ///
     /// # Errors
     /// When the images are not what the source promised, or the network fails. The labels are then
@@ -154,13 +172,23 @@ impl Perception {
         let start = Instant::now();
         self.rectifier.rectify(frame, &mut self.images)?;
         let rectify = start.elapsed();
+        if let Some(watch) = &mut self.watch {
+            watch.observe(&self.images);
+        }
+        let watch = start.elapsed().saturating_sub(rectify);
         let output = GridOutput {
             labels: &mut self.labels,
             confidence: self.confidence.as_deref_mut(),
             logits,
         };
         let times = self.engine.run(&self.images[..self.network_values], output)?;
-        Ok(StageTimes { rectify, infer: times.infer, label: times.label, ..StageTimes::default() })
+        Ok(StageTimes {
+            rectify,
+            watch,
+            infer: times.infer,
+            label: times.label,
+            ..StageTimes::default()
+        })
     }
 
     /// u8 [X, Y, Z], x-major: the class ids of the last frame; 255 = unknown.
@@ -171,6 +199,11 @@ impl Perception {
     /// u8 [X, Y, Z]: the probabilities of the last frame's labels, 255 = 1.0, where they were asked for.
     pub fn confidence(&self) -> Option<&[u8]> {
         self.confidence.as_deref()
+    }
+
+    /// What is known of the calibration after the last frame; None while it is not watched.
+    pub fn calibration(&self) -> Option<&Report> {
+        self.watch.as_ref().map(Watch::report)
     }
 
     /// The cameras that the network sees through.

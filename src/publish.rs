@@ -2,6 +2,7 @@
 
 use crate::capture::{StereoFrame, monotonic_ns};
 use crate::daemon::StreamConfig;
+use crate::decalibration::{Report, State};
 use crate::perception::Perception;
 use crate::stages::StageTimes;
 use occdepth_contract::Contract;
@@ -35,7 +36,7 @@ impl Publisher {
         Ok(Self { writer: Writer::create(&describe(&config.name, perception), &options)? })
     }
 
-    /// Publishes one grid and fills in `times.publish`. Allocates nothing and waits for nobody.
+    /// Publishes one grid and fills in `times.publish`; `calibration` is None while it is not watched. Allocates nothing and waits for nobody.
     ///
     /// # Errors
     /// Labels or confidences of another size than the stream's grid.
@@ -43,11 +44,13 @@ impl Publisher {
         &mut self,
         frame: &StereoFrame<'_>,
         times: &mut StageTimes,
+        calibration: Option<&Report>,
         labels: &[u8],
         confidence: Option<&[u8]>,
     ) -> Result<u64, PublishError> {
         let start_ns = monotonic_ns();
-        let sequence = self.writer.publish(&record(frame, times), labels, confidence)?;
+        let sequence =
+            self.writer.publish(&record(frame, times, calibration), labels, confidence)?;
         times.publish = Duration::from_nanos(monotonic_ns().saturating_sub(start_ns));
         Ok(sequence)
     }
@@ -64,7 +67,7 @@ impl Publisher {
 }
 
 /// What is said of one grid.
-fn record(frame: &StereoFrame<'_>, times: &StageTimes) -> GridRecord {
+fn record(frame: &StereoFrame<'_>, times: &StageTimes, calibration: Option<&Report>) -> GridRecord {
     let mut degradation = Degradation::NONE;
     if frame.dropped > 0 {
         degradation |= Degradation::FRAMES_DROPPED;
@@ -72,6 +75,7 @@ fn record(frame: &StereoFrame<'_>, times: &StageTimes) -> GridRecord {
     if frame.faulty > 0 {
         degradation |= Degradation::CAMERA_FAULT;
     }
+    let state = calibration.map_or(CalibrationState::Unknown, calibration_state);
     GridRecord {
         frame_id: frame.left_stamp.sequence,
         left_capture_time_ns: frame.left_stamp.time_ns,
@@ -83,10 +87,29 @@ fn record(frame: &StereoFrame<'_>, times: &StageTimes) -> GridRecord {
             label_ns: nanoseconds(times.label),
             publish_ns: 0, // the writer's to fill in
         },
-        health: if degradation.is_empty() { Health::Ok } else { Health::Degraded },
+        health: health(state, degradation),
         degradation,
-        calibration: CalibrationState::Unknown,
-        epipolar_error_px: None,
+        calibration: state,
+        epipolar_error_px: calibration.and_then(Report::epipolar_error_px),
+    }
+}
+
+/// The producer's judgement: grids of a rig that is not what its calibration says should not be relied on.
+fn health(calibration: CalibrationState, degradation: Degradation) -> Health {
+    match calibration {
+        CalibrationState::Lost => Health::Failing,
+        CalibrationState::Suspect => Health::Degraded,
+        _ if !degradation.is_empty() => Health::Degraded,
+        _ => Health::Ok,
+    }
+}
+
+fn calibration_state(report: &Report) -> CalibrationState {
+    match report.state {
+        State::Unknown => CalibrationState::Unknown,
+        State::Ok => CalibrationState::Ok,
+        State::Suspect => CalibrationState::Suspect,
+        State::Lost => CalibrationState::Lost,
     }
 }
 

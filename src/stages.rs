@@ -12,6 +12,8 @@ pub struct StageTimes {
     pub capture: Duration,
     /// Camera pixels to the network's normalised planes, both views.
     pub rectify: Duration,
+    /// Watching the calibration on the rectified pair.
+    pub watch: Duration,
     /// Images in to logits out.
     pub infer: Duration,
     /// Logits to labels.
@@ -22,16 +24,17 @@ pub struct StageTimes {
 
 impl StageTimes {
     /// The names of the stages, in the order that data flows.
-    pub const NAMES: [&'static str; 5] = ["capture", "rectify", "infer", "label", "publish"];
+    pub const NAMES: [&'static str; 6] =
+        ["capture", "rectify", "watch", "infer", "label", "publish"];
 
     /// The durations in the order of [`StageTimes::NAMES`].
-    pub fn in_order(&self) -> [Duration; 5] {
-        [self.capture, self.rectify, self.infer, self.label, self.publish]
+    pub fn in_order(&self) -> [Duration; 6] {
+        [self.capture, self.rectify, self.watch, self.infer, self.label, self.publish]
     }
 
     /// The time that the frame spent in work: everything but waiting for the camera.
     pub fn work(&self) -> Duration {
-        self.rectify + self.infer + self.label + self.publish
+        self.rectify + self.watch + self.infer + self.label + self.publish
     }
 }
 
@@ -106,7 +109,7 @@ impl StageStatistics {
     }
 
     /// A summary of each stage over the kept frames, in the order of [`StageTimes::NAMES`].
-    pub fn stages(&self) -> [Summary; 5] {
+    pub fn stages(&self) -> [Summary; 6] {
         std::array::from_fn(|stage| {
             let mut times: Vec<_> =
                 self.recent.iter().map(|frame| frame.in_order()[stage]).collect();

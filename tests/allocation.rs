@@ -6,6 +6,7 @@ use occdepth::capture::FrameSource;
 use occdepth::capture::synthetic::{Synthetic, SyntheticOptions};
 use occdepth::capture::{Pacing, PixelFormat};
 use occdepth::daemon::{GridConfig, StreamConfig};
+use occdepth::decalibration::WatchConfig;
 use occdepth::engine::{
     BUNDLED_NETWORK, CpuEngine, Engine, EngineDescription, EngineError, EngineTimes,
 };
@@ -133,7 +134,8 @@ fn frames_allocate_nothing(engine: Box<dyn Engine>, format: PixelFormat, frames:
         SyntheticOptions { format, pacing: Pacing::Unpaced, ..SyntheticOptions::default() };
     let source = Synthetic::open(&rig, &options).unwrap();
     let grid = GridConfig { unseen_unknown: true, unknown_below: 0.1, ..GridConfig::default() };
-    let perception = Perception::new(&rig, source.description(), engine, None, grid).unwrap();
+    let mut perception = Perception::new(&rig, source.description(), engine, None, grid).unwrap();
+    perception.watch_calibration(&WatchConfig::default()).unwrap();
     let directory = tempfile::tempdir().unwrap();
     let stream = StreamConfig {
         socket: directory.path().join("s.sock"),

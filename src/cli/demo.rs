@@ -4,6 +4,7 @@ use super::{Failure, output, setup, table};
 use occdepth::daemon::{
     self, Config, GridConfig, NetworkConfig, Outcome, SourceConfig, StreamConfig,
 };
+use occdepth::decalibration::WatchConfig;
 use std::fs::{self, DirBuilder};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
@@ -66,6 +67,7 @@ pub(crate) fn run(arguments: &Arguments, verbose: u8) -> Result<(), Failure> {
             threads: arguments.threads,
         },
         grid: GridConfig::default(),
+        calibration_watch: WatchConfig::default(),
         stream: StreamConfig {
             socket: directory.path.join("street.sock"),
             name: "street".to_owned(),

@@ -1,6 +1,7 @@
 //! The summary of a run: where the time went.
 
 use occdepth::Pipeline;
+use occdepth::decalibration::Report;
 use occdepth::stages::{StageTimes, Summary as Times};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -10,6 +11,8 @@ pub(crate) struct Summary {
     grids: u64,
     elapsed: Duration,
     engine: String,
+    /// None: it is not watched.
+    calibration: Option<Report>,
     stages: Vec<(&'static str, Times)>,
     /// Peak resident memory of the process, bytes, where the system tells.
     peak_memory: Option<u64>,
@@ -24,6 +27,7 @@ impl Summary {
             grids: statistics.frames(),
             elapsed,
             engine: pipeline.perception().engine().description().name.clone(),
+            calibration: pipeline.perception().calibration().copied(),
             stages,
             peak_memory: peak_memory(),
         }
@@ -44,6 +48,9 @@ impl Summary {
         );
         if let Some(bytes) = self.peak_memory {
             text += &format!("peak memory {:.0} MiB\n", bytes as f64 / f64::from(1 << 20));
+        }
+        if let Some(report) = &self.calibration {
+            text += &format!("{report}\n");
         }
         text += "stage       p50 ms   p99 ms   max ms  mean ms\n";
         for (name, times) in &self.stages {
@@ -68,6 +75,8 @@ impl Summary {
             "seconds": self.elapsed.as_secs_f64(),
             "grids_per_second": self.rate(),
             "engine": self.engine,
+            "calibration": self.calibration.map(|report| report.state.to_string()),
+            "epipolar_error_px": self.calibration.and_then(|report| report.epipolar_error_px()),
             "peak_memory_bytes": self.peak_memory,
             "stages": stages,
         })

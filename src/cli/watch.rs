@@ -4,7 +4,8 @@ use super::draw::{self, Palette, Terminal, TopDown, screen_cells};
 use super::{Failure, output, setup};
 use occdepth::stages::Summary;
 use occdepth_ring::{
-    ConnectError, Grid, ReadError, Reader, ReaderOptions, StreamDescription, monotonic_now_ns,
+    CalibrationState, ConnectError, Grid, GridRecord, ReadError, Reader, ReaderOptions,
+    StreamDescription, monotonic_now_ns,
 };
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -208,13 +209,14 @@ impl<'a> View<'a> {
         let untrained = if self.stream.trained { "" } else { " UNTRAINED NETWORK" };
         let stages = &grid.published.record.stages;
         format!(
-            "{} #{}{untrained}: {:.0} ms old, infer {:.0} ms, {} missed, {:?}",
+            "{} #{}{untrained}: {:.0} ms old, infer {:.0} ms, {} missed, {:?}{}",
             self.stream.stream,
             grid.published.sequence,
             latency.as_secs_f64() * 1e3,
             stages.infer_ns as f64 / 1e6,
             self.missed,
             grid.published.record.health,
+            calibration(&grid.published.record),
         )
     }
 
@@ -322,6 +324,15 @@ impl<'a> View<'a> {
             reader.slot_count(),
             reader.segment_bytes() as f64 / f64::from(1 << 20),
         ))
+    }
+}
+
+/// What a line says of the calibration; nothing while it is not watched.
+fn calibration(record: &GridRecord) -> String {
+    let error = record.epipolar_error_px.map_or_else(String::new, |px| format!(" ({px:.2} px)"));
+    match record.calibration {
+        CalibrationState::Unknown => String::new(),
+        state => format!(", calibration {}{error}", format!("{state:?}").to_lowercase()),
     }
 }
 

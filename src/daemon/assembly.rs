@@ -51,8 +51,9 @@ pub fn assemble(config: &Config) -> Result<Pipeline, AssemblyError> {
         (None, None) => demo_rig().map_err(RigFileError::from)?,
     };
     let engine = open_engine(&config.network)?;
-    let perception =
+    let mut perception =
         open_perception(&rig, source.as_ref(), engine, config.network.origin_m, config.grid)?;
+    perception.watch_calibration(&config.calibration_watch)?;
     let publisher = open_stream(&config.stream, &perception)?;
     Ok(Pipeline::new(source, perception, publisher))
 }

@@ -18,6 +18,7 @@
 //! # }
 //! ```
 
+use crate::decalibration::WatchConfig;
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -36,6 +37,9 @@ pub struct Config {
     /// How logits become labels.
     #[serde(default)]
     pub grid: GridConfig,
+    /// How the calibration is watched.
+    #[serde(default)]
+    pub calibration_watch: WatchConfig,
     /// Where grids go.
     pub stream: StreamConfig,
 }
@@ -268,6 +272,25 @@ impl Config {
         let threshold = self.grid.unknown_below;
         if !(0.0..=1.0).contains(&threshold) {
             return refuse("grid.unknown_below", threshold.to_string(), "a probability, 0 to 1");
+        }
+        let watch = &self.calibration_watch;
+        for (field, count) in [
+            ("calibration_watch.every", watch.every),
+            ("calibration_watch.alarm_after", watch.alarm_after),
+            ("calibration_watch.recover_after", watch.recover_after),
+        ] {
+            if count == 0 {
+                return refuse(field, "0".to_owned(), "at least 1");
+            }
+        }
+        let positive = |px: f64| px.is_finite() && px > 0.0;
+        if !positive(watch.suspect_px) {
+            let found = watch.suspect_px.to_string();
+            return refuse("calibration_watch.suspect_px", found, "a positive number of pixels");
+        }
+        if !(positive(watch.lost_px) && watch.lost_px >= watch.suspect_px) {
+            let found = watch.lost_px.to_string();
+            return refuse("calibration_watch.lost_px", found, "pixels, not below `suspect_px`");
         }
         if self.network.threads == Some(0) {
             return refuse("network.threads", "0".to_owned(), "at least 1");

@@ -1,6 +1,7 @@
 //! Running a pipeline until its source ends or somebody says stop.
 
 use super::SOURCE_TIMEOUT;
+use crate::decalibration::{Report, State};
 use crate::{Pipeline, PipelineError, Step};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -35,6 +36,7 @@ pub fn run(
 ) -> Result<Outcome, PipelineError> {
     let mut faults = 0;
     let mut pause = FIRST_PAUSE;
+    let mut calibration = State::Unknown;
     while !stop.load(Ordering::Relaxed) {
         match pipeline.step(SOURCE_TIMEOUT) {
             Ok(Step::Ended) => return Ok(Outcome::Ended),
@@ -43,6 +45,7 @@ pub fn run(
                     log::info!("grids again after {faults} lost pairs");
                     (faults, pause) = (0, FIRST_PAUSE);
                 }
+                log_calibration(pipeline.perception().calibration(), &mut calibration);
                 each(&step);
             }
             Err(error) if error.is_recoverable() && faults < MAX_FAULTS => {
@@ -56,6 +59,16 @@ pub fn run(
         }
     }
     Ok(Outcome::Stopped)
+}
+
+/// Says once when the calibration's state changes.
+fn log_calibration(report: Option<&Report>, logged: &mut State) {
+    let Some(report) = report.filter(|report| report.state != *logged) else {
+        return;
+    };
+    *logged = report.state;
+    let level = if report.state <= State::Ok { log::Level::Info } else { log::Level::Warn };
+    log::log!(level, "{report}");
 }
 
 /// An error and its causes on one line.

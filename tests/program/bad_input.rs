@@ -60,6 +60,18 @@ fn configurations() {
             format!("{stream}{synthetic}[network]\nthreads = 0\n"),
             &["network.threads", "at least 1"],
         ),
+        (
+            format!("{stream}{synthetic}[calibration_watch]\nevery = 0\n"),
+            &["calibration_watch.every", "at least 1"],
+        ),
+        (
+            format!("{stream}{synthetic}[calibration_watch]\nsuspect_px = 2.0\n"),
+            &["calibration_watch.lost_px", "1.5", "suspect_px"],
+        ),
+        (
+            format!("{stream}{synthetic}[calibration_watch]\nspeed = 1\n"),
+            &["speed", "unknown field"],
+        ),
         (format!("{stream}{synthetic}[network]\nfile = 'no.onnx'\n"), &["no.onnx"]),
         (
             format!(

@@ -17,8 +17,8 @@ pub struct GridRecord {
     pub degradation: Degradation,
     /// Whether the calibration of the rig still fits the images.
     pub calibration: CalibrationState,
-    /// Mean distance of matched points from their epipolar line in the rectified images, pixels;
-    /// `None` when it was not measured. (`Some(NaN)` cannot be told from `None` on the wire.)
+    /// How far points lie from their epipolar line in the rectified images: root mean square over the image of
+    /// a robust fit to matched points, pixels; `None` when it was not measured. (`Some(NaN)` cannot be told from `None` on the wire.)
     pub epipolar_error_px: Option<f64>,
 }
 

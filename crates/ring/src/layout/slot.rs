@@ -52,7 +52,7 @@ fields! {
     CALIBRATION, "calibration", 140, 4;
     /// u64. Bits that say what is degraded.
     DEGRADATION, "degradation", 144, 8;
-    /// f64. Mean distance of matched points from their epipolar line, pixels; NaN when not measured.
+    /// f64. Distance of points from their epipolar line (RMS over the image of a fit), pixels; NaN when not measured.
     EPIPOLAR_ERROR_PX, "epipolar_error_px", 152, 8;
     /// Zero.
     RESERVED, "reserved", 160, 80;
