@@ -5,7 +5,7 @@ use clap::Args;
 use nalgebra::{Matrix3, Matrix4, SMatrix};
 use occdepth::rig::{RigFileError, read_rig};
 use occdepth_geometry::ImageSize;
-use occdepth_geometry::camera::{Camera, Distortion};
+use occdepth_geometry::camera::Camera;
 use occdepth_geometry::rectification::{Crop, RemapTable, StereoRectification};
 use occdepth_geometry::rig::StereoRig;
 use serde_json::{Value, json};
@@ -107,7 +107,7 @@ fn read(file: &RigFile) -> Result<StereoRig, Failure> {
 
 fn show(arguments: &Show) -> Result<(), Failure> {
     let rig = read(&arguments.file)?;
-    let fisheye = matches!(rig.left.distortion, Distortion::KannalaBrandt(_));
+    let fisheye = rig.left.distortion.is_fisheye();
     let crop = match (arguments.alpha, arguments.balance) {
         (None, Some(balance)) => Crop::Balance(balance),
         (None, None) if fisheye => Crop::Balance(0.0),
@@ -168,10 +168,8 @@ fn summary(rig: &StereoRig) -> String {
             k.cx,
             k.cy,
             match camera.distortion {
-                Distortion::RadialTangential(d) if d.iter().all(|&k| k == 0.0) =>
-                    "no distortion".to_owned(),
-                Distortion::RadialTangential(d) => format!("radial-tangential {d:?}"),
-                Distortion::KannalaBrandt(d) => format!("Kannala-Brandt {d:?}"),
+                lens if lens.is_none() => "no distortion".to_owned(),
+                lens => format!("{} {:?}", lens.model(), lens.coefficients()),
             }
         );
     }
@@ -212,10 +210,7 @@ fn describe(rig: &StereoRig, rectification: &StereoRectification, crop: Crop) ->
 
 fn camera(camera: &Camera) -> Value {
     let k = camera.intrinsics;
-    let (model, coefficients) = match &camera.distortion {
-        Distortion::RadialTangential(d) => ("radial-tangential", d.as_slice()),
-        Distortion::KannalaBrandt(d) => ("kannala-brandt", d.as_slice()),
-    };
+    let (model, coefficients) = (camera.distortion.model(), camera.distortion.coefficients());
     json!({ "model": model, "fx": k.fx, "fy": k.fy, "cx": k.cx, "cy": k.cy, "coefficients": coefficients })
 }
 

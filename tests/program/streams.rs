@@ -128,7 +128,8 @@ fn the_demo_shows_what_a_client_received() {
     let png = directory.path().join("demo.png");
     let shown = succeed(&["demo", "--seconds", "2", "--png", text(&png)]);
     assert!(shown.contains("UNTRAINED"), "{shown}");
-    for stage in ["capture", "rectify", "watch", "infer", "label", "publish", "grids/s", "client:"] {
+    for stage in ["capture", "rectify", "watch", "infer", "label", "publish", "grids/s", "client:"]
+    {
         assert!(shown.contains(stage), "no {stage} in {shown}");
     }
     assert!(!shown.contains('\x1b'), "colours on a pipe");

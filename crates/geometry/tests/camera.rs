@@ -238,3 +238,74 @@ fn close(found: [f64; 2], expected: [f64; 2], tolerance: f64) {
     let error = (found[0] - expected[0]).hypot(found[1] - expected[1]);
     assert!(error <= tolerance, "{found:?} {expected:?}");
 }
+
+/// With alpha = 1/2 and beta = 1 the extended unified model is the stereographic projection, r = 2 tan(t / 2); with alpha =
+/// 0 either model of spheres is a pinhole; and without a distance between its spheres the double sphere is the extended
+/// unified model with beta = 1.
+#[test]
+fn models_of_spheres_have_their_special_cases() {
+    let lens = |distortion| camera([1.0, 1.0, 0.0, 0.0], Ok(distortion));
+    let stereographic = lens(Distortion::ExtendedUnified { alpha: 0.5, beta: 1.0 });
+    for degrees in [0.0_f64, 1.0, 45.0, 90.0, 120.0, 170.0] {
+        let t = degrees.to_radians();
+        let ray = Vector3::new(t.sin(), 0.0, t.cos());
+        close(stereographic.project(&ray).unwrap(), [2.0 * (t / 2.0).tan(), 0.0], 1e-12);
+    }
+    for pinhole in [
+        Distortion::ExtendedUnified { alpha: 0.0, beta: 1.7 },
+        Distortion::DoubleSphere { xi: 0.0, alpha: 0.0 },
+    ] {
+        close(lens(pinhole).project(&Vector3::new(0.6, -0.2, 2.0)).unwrap(), [0.3, -0.1], 1e-15);
+        let behind = lens(pinhole).project(&Vector3::new(0.6, -0.2, -2.0));
+        assert!(matches!(behind, Err(ProjectionError::BeyondLens { .. })));
+    }
+    for point in POINTS.map(Vector3::from) {
+        let sphere = lens(Distortion::DoubleSphere { xi: 0.0, alpha: 0.6 });
+        let unified = lens(Distortion::ExtendedUnified { alpha: 0.6, beta: 1.0 });
+        close(sphere.project(&point).unwrap(), unified.project(&point).unwrap(), 1e-14);
+    }
+}
+
+proptest! {
+    #[test]
+    fn models_of_spheres_unproject_what_they_project(
+        (first, alpha, beta) in (-0.5_f64..0.9, 0.05_f64..0.9, 0.5_f64..2.0),
+        (angle, around) in (0.0_f64..2.2, 0.0..2.0 * PI),
+    ) {
+        let ray = Vector3::new(angle.sin() * around.cos(), angle.sin() * around.sin(), angle.cos());
+        for distortion in [
+            Distortion::double_sphere(&[first, alpha]),
+            Distortion::extended_unified(&[alpha, beta]),
+        ] {
+            let camera = camera([190.0, 191.0, 255.0, 256.0], distortion);
+            match camera.project(&(ray * 7.0)) {
+                Ok(pixel) => {
+                    let found = camera.unproject(pixel).unwrap();
+                    // Close to the edge of what a model sees, its radius hardly grows with the angle.
+                    let edge = camera.project(&(ray + Vector3::new(0.0, 0.0, -0.05))).is_err();
+                    let allowed = if edge { 1e-3 } else { 1e-8 };
+                    prop_assert!((found - ray).norm() < allowed, "{found} {ray}");
+                }
+                Err(error) => prop_assert!(
+                    matches!(error, ProjectionError::BeyondLens { .. }) && angle > PI / 3.0,
+                    "{error} at {angle}"
+                ),
+            }
+        }
+    }
+}
+
+#[test]
+fn coefficients_of_spheres_are_checked() {
+    for (refused, says) in [
+        (Distortion::double_sphere(&[0.1]), "2 coefficients, found 1"),
+        (Distortion::double_sphere(&[f64::NAN, 0.5]), "xi is NaN"),
+        (Distortion::double_sphere(&[-1.0, 0.5]), "xi is -1"),
+        (Distortion::double_sphere(&[0.0, 1.5]), "alpha is 1.5, expected 0 to 1"),
+        (Distortion::extended_unified(&[0.5, 0.0]), "beta is 0"),
+        (Distortion::extended_unified(&[0.5, f64::INFINITY]), "beta is inf"),
+    ] {
+        let message = refused.unwrap_err().to_string();
+        assert!(message.contains(says), "{message}");
+    }
+}

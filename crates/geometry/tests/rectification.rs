@@ -274,7 +274,7 @@ proptest! {
     fn rectified_views_differ_by_a_shift_along_x(rig in rigs::any_rig()) {
         let crop = match rig.left.distortion {
             Distortion::RadialTangential(_) => Crop::Alpha(-1.0),
-            Distortion::KannalaBrandt(_) => Crop::Balance(0.0),
+            _ => Crop::Balance(0.0),
         };
         match StereoRectification::new(&rig, crop, rig.image_size) {
             Err(error) => {

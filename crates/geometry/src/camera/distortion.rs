@@ -1,8 +1,8 @@
-//! The two lens models, forward and back.
+//! The lens models, forward and back.
 
 use super::{ProjectionError, roots};
 use nalgebra::{Matrix2, Vector2, Vector3};
-use std::f64::consts::PI;
+use std::f64::consts::{FRAC_PI_2, PI};
 
 /// Lens distortion.
 ///
@@ -17,6 +17,23 @@ pub enum Distortion {
     /// Kannala-Brandt, `OpenCV`'s fisheye model: k1..k4. A ray at the angle t from the axis appears at the
     /// radius t (1 + k1 t^2 + k2 t^4 + k3 t^6 + k4 t^8), times the focal length.
     KannalaBrandt([f64; 4]),
+    /// Double sphere (Usenko, Demmel, Cremers: The Double Sphere Camera Model, 2018, equations 40 to 52): with
+    /// d1 = |(x, y, z)| and d2 = |(x, y, xi d1 + z)|, a point appears at
+    /// (x, y) / (alpha d2 + (1 - alpha) (xi d1 + z)), times the focal length.
+    DoubleSphere {
+        /// Distance of the spheres' centres.
+        xi: f64,
+        /// Share of the second sphere's projection, 0 to 1.
+        alpha: f64,
+    },
+    /// Extended unified (Khomutenko, Garcia, Martinet: An Enhanced Unified Camera Model, 2016): with
+    /// d = sqrt(beta (x^2 + y^2) + z^2), a point appears at (x, y) / (alpha d + (1 - alpha) z), times the focal length.
+    ExtendedUnified {
+        /// Share of the ellipsoid's projection, 0 to 1.
+        alpha: f64,
+        /// Shape of the ellipsoid, positive.
+        beta: f64,
+    },
 }
 
 impl Distortion {
@@ -64,12 +81,51 @@ impl Distortion {
         Ok(Self::KannalaBrandt(four))
     }
 
-    /// The coefficients, in `OpenCV`'s order: 8 or 4.
-    pub fn coefficients(&self) -> &[f64] {
+    /// The double-sphere model from its 2 coefficients, xi and alpha.
+    ///
+    /// # Errors
+    /// Another number of coefficients, one that is not finite, or one outside of -1 < xi < 2, 0 <= alpha <= 1.
+    pub fn double_sphere(coefficients: &[f64]) -> Result<Self, CoefficientError> {
+        let [xi, alpha] = two("double-sphere", &DOUBLE_SPHERE_NAMES, coefficients)?;
+        check_range("xi", xi, xi > -1.0 && xi < 2.0, "more than -1 and less than 2")?;
+        check_range("alpha", alpha, (0.0..=1.0).contains(&alpha), "0 to 1")?;
+        Ok(Self::DoubleSphere { xi, alpha })
+    }
+
+    /// The extended unified model from its 2 coefficients, alpha and beta.
+    ///
+    /// # Errors
+    /// Another number of coefficients, one that is not finite, or one outside of 0 <= alpha <= 1, 0 < beta <= 100.
+    pub fn extended_unified(coefficients: &[f64]) -> Result<Self, CoefficientError> {
+        let [alpha, beta] = two("extended-unified", &EXTENDED_UNIFIED_NAMES, coefficients)?;
+        check_range("alpha", alpha, (0.0..=1.0).contains(&alpha), "0 to 1")?;
+        check_range("beta", beta, beta > 0.0 && beta <= 100.0, "more than 0, at most 100")?;
+        Ok(Self::ExtendedUnified { alpha, beta })
+    }
+
+    /// The name of the model in a native rig file.
+    pub fn model(&self) -> &'static str {
         match self {
-            Self::RadialTangential(k) => k,
-            Self::KannalaBrandt(k) => k,
+            Self::RadialTangential(_) => "radial-tangential",
+            Self::KannalaBrandt(_) => "kannala-brandt",
+            Self::DoubleSphere { .. } => "double-sphere",
+            Self::ExtendedUnified { .. } => "extended-unified",
         }
+    }
+
+    /// The coefficients, in the order of a native rig file: 8 or 4 as `OpenCV` has them, xi and alpha, or alpha and beta.
+    pub fn coefficients(&self) -> Vec<f64> {
+        match *self {
+            Self::RadialTangential(k) => k.to_vec(),
+            Self::KannalaBrandt(k) => k.to_vec(),
+            Self::DoubleSphere { xi, alpha } => vec![xi, alpha],
+            Self::ExtendedUnified { alpha, beta } => vec![alpha, beta],
+        }
+    }
+
+    /// Whether the model is one for lenses that see 180 degrees and more: all but the radial-tangential.
+    pub fn is_fisheye(&self) -> bool {
+        !matches!(self, Self::RadialTangential(_))
     }
 
     /// Whether this is a plain pinhole. A Kannala-Brandt lens is none, whatever its coefficients.
@@ -78,7 +134,7 @@ impl Distortion {
     }
 
     /// The end of the range in which the model is one-to-one: the radius on the plane z = 1 for a
-    /// pinhole (infinite where the model never turns back), the angle in radians for a fisheye.
+    /// pinhole (infinite where the model never turns back), the angle in radians for the fisheye models.
     pub(super) fn limit(&self) -> f64 {
         match self {
             Self::RadialTangential(k) => {
@@ -102,6 +158,17 @@ impl Distortion {
             Self::KannalaBrandt(k) => {
                 let slope = [1.0, 3.0 * k[0], 5.0 * k[1], 7.0 * k[2], 9.0 * k[3]];
                 roots::smallest_positive_root(&slope).map_or(PI, |s| s.sqrt().min(PI))
+            }
+            // Equation 43: z > -w2 d1.
+            Self::DoubleSphere { xi, alpha } => {
+                let w1 = back_share(*alpha);
+                let w2 = (w1 + xi) / (2.0 * w1 * xi + xi * xi + 1.0).sqrt();
+                (-w2.clamp(-1.0, 1.0)).acos()
+            }
+            // z > -w d, solved for the angle.
+            Self::ExtendedUnified { alpha, beta } => {
+                let w = back_share(*alpha);
+                FRAC_PI_2 + (w * (beta / (1.0 - w * w).max(0.0)).sqrt()).atan()
             }
         }
     }
@@ -145,6 +212,17 @@ impl Distortion {
                     point.xy() * (kannala_brandt(k, angle_rad).0 / off_axis)
                 }
             }
+            Self::DoubleSphere { .. } | Self::ExtendedUnified { .. } => {
+                if off_axis == 0.0 && point.z == 0.0 {
+                    return Err(ProjectionError::NotFinite);
+                }
+                if angle_rad >= limit {
+                    return Err(ProjectionError::BeyondLens { angle_rad });
+                }
+                // Of the unit ray, so that neither tiny nor huge coordinates are squared.
+                let ray = point.normalize();
+                ray.xy() / self.depth(&ray)
+            }
         };
         // A denormal z overflows.
         if distorted.iter().all(|c| c.is_finite()) {
@@ -176,8 +254,56 @@ impl Distortion {
                 }
                 Some((target * (angle.sin() / radius)).push(angle.cos()))
             }
+            // Equations 47 to 51.
+            Self::DoubleSphere { xi, alpha } => {
+                let s = target.norm_squared();
+                let root = non_negative_root(1.0 - (2.0 * alpha - 1.0) * s)?;
+                let z = (1.0 - alpha * alpha * s) / (alpha * root + 1.0 - alpha);
+                let second = non_negative_root(z * z + (1.0 - xi * xi) * s)?;
+                let scale = (z * xi + second) / (z * z + s);
+                let ray = (target * scale).push(z * scale - xi);
+                in_range(ray, limit)
+            }
+            Self::ExtendedUnified { alpha, beta } => {
+                let s = target.norm_squared();
+                let root = non_negative_root(1.0 - (2.0 * alpha - 1.0) * beta * s)?;
+                let z = (1.0 - beta * alpha * alpha * s) / (alpha * root + 1.0 - alpha);
+                in_range(target.push(z), limit)
+            }
         }
     }
+
+    /// What x and y of a unit ray are divided by, for the models of spheres.
+    fn depth(&self, ray: &Vector3<f64>) -> f64 {
+        match self {
+            Self::DoubleSphere { xi, alpha } => {
+                let shifted = xi + ray.z;
+                let second = ray.xy().norm().hypot(shifted);
+                alpha * second + (1.0 - alpha) * shifted
+            }
+            Self::ExtendedUnified { alpha, beta } => {
+                let distance = (beta * ray.xy().norm_squared() + ray.z * ray.z).sqrt();
+                alpha * distance + (1.0 - alpha) * ray.z
+            }
+            Self::RadialTangential(_) | Self::KannalaBrandt(_) => ray.z,
+        }
+    }
+}
+
+/// w1 of the double-sphere and w of the extended unified model: how far behind the camera they see.
+fn back_share(alpha: f64) -> f64 {
+    if alpha <= 0.5 { alpha / (1.0 - alpha) } else { (1.0 - alpha) / alpha }
+}
+
+fn non_negative_root(square: f64) -> Option<f64> {
+    (square >= 0.0).then(|| square.sqrt())
+}
+
+/// The unit vector along `ray`, if it is finite and closer to the axis than `limit`.
+fn in_range(ray: Vector3<f64>, limit: f64) -> Option<Vector3<f64>> {
+    let ray = ray.try_normalize(0.0)?;
+    let finite = ray.iter().all(|c| c.is_finite());
+    (finite && ray.xy().norm().atan2(ray.z) < limit).then_some(ray)
 }
 
 /// Why a list of coefficients is no lens.
@@ -201,6 +327,16 @@ pub enum CoefficientError {
         /// Its value.
         found: f64,
     },
+    /// The model has no such coefficient.
+    #[error("coefficient {name} is {found}, expected {expected}")]
+    OutOfRange {
+        /// The coefficient.
+        name: &'static str,
+        /// Its value.
+        found: f64,
+        /// What the model allows.
+        expected: &'static str,
+    },
     /// Thin-prism and tilted-sensor terms are not implemented.
     #[error("coefficient {name} is {found}, only 0 is supported (thin prism or tilted sensor)")]
     Unsupported {
@@ -218,6 +354,29 @@ fn check_finite(names: &[&'static str], coefficients: &[f64]) -> Result<(), Coef
         }
     }
     Ok(())
+}
+
+fn check_range(
+    name: &'static str,
+    found: f64,
+    allowed: bool,
+    expected: &'static str,
+) -> Result<(), CoefficientError> {
+    if allowed { Ok(()) } else { Err(CoefficientError::OutOfRange { name, found, expected }) }
+}
+
+fn two(
+    model: &'static str,
+    names: &[&'static str; 2],
+    coefficients: &[f64],
+) -> Result<[f64; 2], CoefficientError> {
+    let two = coefficients.try_into().map_err(|_| CoefficientError::Count {
+        model,
+        found: coefficients.len(),
+        expected: "2",
+    })?;
+    check_finite(names, coefficients)?;
+    Ok(two)
 }
 
 /// The radial-tangential model at a point of the plane z = 1, and its (symmetric) Jacobian.
@@ -305,6 +464,8 @@ fn kannala_brandt(k: &[f64; 4], angle: f64) -> (f64, f64) {
 const RADIAL_TANGENTIAL_NAMES: [&str; 14] =
     ["k1", "k2", "p1", "p2", "k3", "k4", "k5", "k6", "s1", "s2", "s3", "s4", "tau_x", "tau_y"];
 const KANNALA_BRANDT_NAMES: [&str; 4] = ["k1", "k2", "k3", "k4"];
+const DOUBLE_SPHERE_NAMES: [&str; 2] = ["xi", "alpha"];
+const EXTENDED_UNIFIED_NAMES: [&str; 2] = ["alpha", "beta"];
 
 /// A ray counts as found when it hits its pixel this closely, relative, on the plane z = 1: 1e-7 px at a focal
 /// length of 1000 px.

@@ -4,8 +4,7 @@
 //! Pixel centres are at integer coordinates, as in `OpenCV`: the top-left pixel is (0, 0), and the
 //! image covers x from -0.5 to width - 0.5.
 //!
-//! Both lens models are polynomials that were fitted to what the sensor sees and turn back somewhere
-//! outside it. A point beyond the turn would land on a pixel that shows something else, so
+//! Lens models are fitted to what the sensor sees, and most turn back somewhere outside it. A point beyond the turn would land on a pixel that shows something else, so
 //! [`Camera::project`] refuses it, and [`Camera::unproject`] never returns a ray from there.
 
 mod distortion;

@@ -4,7 +4,8 @@
 //! at right angles to the baseline: a point then appears in the same row of both images, and at the same
 //! pixel when it is infinitely far away. [`StereoRectification`] is `OpenCV`'s result for the same rig,
 //! number for number: `stereoRectify` (flag `CALIB_ZERO_DISPARITY`) for radial-tangential cameras,
-//! `fisheye::stereoRectify` (same flag, field-of-view scale 1) for Kannala-Brandt cameras. [`RemapTable`]
+//! `fisheye::stereoRectify` (same flag, field-of-view scale 1) for Kannala-Brandt cameras; for double-sphere and
+//! extended unified cameras, which `OpenCV` has not, the same rule with their own lens model. [`RemapTable`]
 //! is its `initUndistortRectifyMap`.
 
 mod opencv;
@@ -14,7 +15,7 @@ pub use remap::RemapTable;
 
 use crate::{
     ImageSize,
-    camera::{Camera, Distortion, Intrinsics},
+    camera::{Camera, Intrinsics},
     rig::{self, RigError, StereoRig},
 };
 use nalgebra::{Matrix3, Matrix3x4, Matrix4, Rotation3, UnitQuaternion, Vector3};
@@ -25,7 +26,7 @@ pub enum Crop {
     /// alpha = -1 (`OpenCV`'s default scaling) or 0..=1, for radial-tangential cameras: at 0 every rectified
     /// pixel shows something, at 1 every source pixel is shown.
     Alpha(f64),
-    /// balance 0..=1, the same choice for Kannala-Brandt cameras.
+    /// balance 0..=1, the same choice for fisheye cameras.
     Balance(f64),
 }
 
@@ -67,37 +68,23 @@ impl StereoRectification {
         }
         let rotations = Rotations::new(rig);
         let views = [(&rig.left, &rotations.r1), (&rig.right, &rotations.r2)];
-        let camera = match (rig.left.distortion, rig.right.distortion, crop) {
-            (
-                Distortion::RadialTangential(_),
-                Distortion::RadialTangential(_),
-                Crop::Alpha(alpha),
-            ) => {
+        let fisheye = [&rig.left, &rig.right].map(|camera| camera.distortion.is_fisheye());
+        let camera = match (fisheye, crop) {
+            ([false, false], Crop::Alpha(alpha)) => {
                 if alpha != -1.0 && !(0.0..=1.0).contains(&alpha) {
                     return Err(RectificationError::Alpha { found: alpha });
                 }
                 opencv::pinhole(&views, rig.image_size, size, alpha)
             }
-            (
-                Distortion::KannalaBrandt(_),
-                Distortion::KannalaBrandt(_),
-                Crop::Balance(balance),
-            ) => {
+            ([true, true], Crop::Balance(balance)) => {
                 if !(0.0..=1.0).contains(&balance) {
                     return Err(RectificationError::Balance { found: balance });
                 }
                 opencv::fisheye(&views, rig.image_size, size, balance)
             }
-            (Distortion::RadialTangential(_), Distortion::KannalaBrandt(_), _)
-            | (Distortion::KannalaBrandt(_), Distortion::RadialTangential(_), _) => {
-                return Err(RectificationError::MixedModels);
-            }
-            (Distortion::RadialTangential(_), _, Crop::Balance(_)) => {
-                return Err(RectificationError::BalanceOfPinhole);
-            }
-            (Distortion::KannalaBrandt(_), _, Crop::Alpha(_)) => {
-                return Err(RectificationError::AlphaOfFisheye);
-            }
+            ([true, false] | [false, true], _) => return Err(RectificationError::MixedModels),
+            ([false, false], Crop::Balance(_)) => return Err(RectificationError::BalanceOfPinhole),
+            ([true, true], Crop::Alpha(_)) => return Err(RectificationError::AlphaOfFisheye),
         };
         let Intrinsics { fx, cx, cy, .. } = camera;
         if !(fx > 0.0 && [fx, cx, cy].iter().all(|c| c.is_finite())) {

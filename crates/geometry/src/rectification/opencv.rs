@@ -179,7 +179,9 @@ fn five_step_undistort(camera: &Camera, pixel: [f64; 2]) -> [f64; 2] {
 /// on the far side of the tangent's pole is kept.
 fn fisheye_undistort(camera: &Camera, pixel: [f64; 2]) -> Option<[f64; 2]> {
     let Distortion::KannalaBrandt([k1, k2, k3, k4]) = camera.distortion else {
-        return None;
+        // Models that `OpenCV` has not: exactly, as far as a plane can show it.
+        let ray = camera.unproject(pixel).ok().filter(|ray| ray.z > 0.0)?;
+        return Some([ray.x / ray.z, ray.y / ray.z]);
     };
     let [x, y] = camera.intrinsics.plane(pixel);
     let radius = x.hypot(y).min(FRAC_PI_2);

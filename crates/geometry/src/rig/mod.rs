@@ -14,12 +14,12 @@
 //! rectified = false                           # true: pinholes without distortion, rows already aligned
 //!
 //! [left]
-//! model = "radial-tangential"                 # or "kannala-brandt" (fisheye)
+//! model = "radial-tangential"                 # or, for fisheyes, "kannala-brandt", "double-sphere", "extended-unified"
 //! fx = 458.7                                  # pixels; pixel centres are at integer coordinates
 //! fy = 457.3
 //! cx = 367.2
 //! cy = 248.4
-//! coefficients = [-0.283, 0.074, 0.0, 0.0]    # OpenCV's order: 0, 4, 5 or 8 (k1 k2 p1 p2 k3 k4 k5 k6), or k1..k4
+//! coefficients = [-0.283, 0.074, 0.0, 0.0]    # OpenCV's order: 0, 4, 5 or 8 (k1 k2 p1 p2 k3 k4 k5 k6); k1..k4; xi alpha; alpha beta
 //!
 //! [right]
 //! model = "radial-tangential"
@@ -339,9 +339,9 @@ impl Check<'_> {
                         || (format!("{k:?}"), "no distortion, because rectified = true"),
                     )?;
                 }
-                Distortion::KannalaBrandt(_) => {
+                fisheye => {
                     self.that(&format!("{name}.model"), false, || {
-                        let found = "kannala-brandt".to_owned();
+                        let found = fisheye.model().to_owned();
                         (found, "radial-tangential without coefficients, because rectified = true")
                     })?;
                 }

@@ -45,9 +45,10 @@ pub(super) fn format(rig: &StereoRig) -> String {
     .expect(STRING);
     for (name, camera) in [("left", &rig.left), ("right", &rig.right)] {
         let Intrinsics { fx, fy, cx, cy } = camera.intrinsics;
-        let (model, coefficients) = match &camera.distortion {
-            Distortion::RadialTangential(k) => (RADIAL_TANGENTIAL, shortest(k)),
-            Distortion::KannalaBrandt(k) => (KANNALA_BRANDT, k.as_slice()),
+        let model = camera.distortion.model();
+        let coefficients = match &camera.distortion {
+            Distortion::RadialTangential(k) => shortest(k).to_vec(),
+            fisheye => fisheye.coefficients(),
         };
         // `{:?}` writes the shortest digits that read back as the same number, and always as a float.
         write!(
@@ -85,12 +86,11 @@ fn camera(fields: &mut Fields<'_>) -> Result<Camera, RigError> {
     };
     let coefficients = fields.numbers("coefficients")?;
     let distortion = match model.as_str() {
-        RADIAL_TANGENTIAL => Distortion::radial_tangential(&coefficients),
-        KANNALA_BRANDT => Distortion::kannala_brandt(&coefficients),
-        _ => {
-            let expected = format!("\"{RADIAL_TANGENTIAL}\" or \"{KANNALA_BRANDT}\"");
-            return Err(fields.wrong("model", format!("{model:?}"), &expected));
-        }
+        "radial-tangential" => Distortion::radial_tangential(&coefficients),
+        "kannala-brandt" => Distortion::kannala_brandt(&coefficients),
+        "double-sphere" => Distortion::double_sphere(&coefficients),
+        "extended-unified" => Distortion::extended_unified(&coefficients),
+        _ => return Err(fields.wrong("model", format!("{model:?}"), MODELS)),
     };
     let distortion = distortion.map_err(|error| {
         fields.wrong(
@@ -256,7 +256,7 @@ fn describe(value: &Value) -> String {
     format!("the {} {text}", value.type_str())
 }
 
-const RADIAL_TANGENTIAL: &str = "radial-tangential";
-const KANNALA_BRANDT: &str = "kannala-brandt";
+const MODELS: &str =
+    "\"radial-tangential\", \"kannala-brandt\", \"double-sphere\" or \"extended-unified\"";
 const FOUND_MAX_CHARS: usize = 80;
 const STRING: &str = "writing to a String does not fail";
