@@ -46,6 +46,7 @@
 
 mod clock;
 mod pixels;
+pub mod stereo;
 pub mod v4l2;
 
 use std::error::Error;
@@ -56,6 +57,7 @@ use occdepth_geometry::ImageSize;
 pub use pixels::{
     BayerOrder, Image, ImageLayoutError, PixelFormat, Plane, YuvEncoding, YuvMatrix, YuvRange,
 };
+pub use stereo::{SourceHealth, SourceState};
 
 /// A source of stereo pairs.
 ///
@@ -76,6 +78,13 @@ pub trait FrameSource: Send + std::fmt::Debug {
     /// again, after a pause if faults repeat. [`CaptureError::Lost`] when the source is finished; every
     /// later call says so too. Never [`CaptureError::Configuration`] or [`CaptureError::Open`].
     fn next(&mut self, timeout: Duration) -> Result<Capture<'_>, CaptureError>;
+
+    /// How the source is, and what has happened to it. Costs no more than a copy of a few counters.
+    ///
+    /// Sources that cannot fail are running, with counters of zero.
+    fn health(&self) -> SourceHealth {
+        SourceHealth::default()
+    }
 }
 
 /// What a source is, fixed at opening.
