@@ -554,7 +554,7 @@ impl Cameras {
         now_ns: u64,
     ) -> Result<(), DeviceError> {
         let supervised = &mut self.list[camera];
-        if !supervised.attend(self.expected, now_ns)? {
+        if !supervised.attend(self.expected, self.feeds[camera].empty_ns, now_ns)? {
             return Ok(());
         }
         let Some(stream) = supervised.stream() else { return Ok(()) };

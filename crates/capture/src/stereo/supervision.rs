@@ -116,16 +116,19 @@ impl Supervised {
     /// Does what is due: opens, looks whether opening is done, notices silence. Never waits. Returns whether a stream
     /// has begun.
     ///
+    /// `empty_ns` is when its queue was last seen empty: a camera is not silent because nobody asked it.
+    ///
     /// # Errors
     /// Why an attempt to open failed. The next one is planned already.
     pub(super) fn attend(
         &mut self,
         expected: Option<Expected>,
+        empty_ns: u64,
         now_ns: u64,
     ) -> Result<bool, DeviceError> {
         match &self.phase {
             Phase::Streaming { since_ns, .. } => {
-                let silent_ns = now_ns.saturating_sub(self.good_ns.max(*since_ns));
+                let silent_ns = empty_ns.saturating_sub(self.good_ns.max(*since_ns));
                 if u128::from(silent_ns) > self.retry.silence.as_nanos() {
                     let found = format!("no good image for {} ms", silent_ns / 1_000_000);
                     let error = self.unlike("stream", found, "images".into());

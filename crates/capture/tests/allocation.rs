@@ -1,0 +1,78 @@
+//! A source whose cameras run allocates nothing, whatever the caller misses and the cameras lose.
+#![allow(unsafe_code, reason = "a counting allocator is an unsafe trait")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+#[path = "cameras/simulation.rs"]
+#[expect(dead_code, reason = "faults of other tests")]
+mod simulation;
+
+use occdepth_capture::stereo::{Pairing, Ports, StereoCameras, StereoOptions};
+use occdepth_capture::{Capture, FrameSource};
+use simulation::{PERIOD, SIZE, World};
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::time::Duration;
+
+thread_local! {
+    /// Allocations of this thread while it is watched; `None` while it is not.
+    static WATCHED: Cell<Option<u64>> = const { Cell::new(None) };
+}
+
+struct Counting;
+
+// SAFETY: every call is passed on to `System` with its arguments unchanged, so `System`'s guarantees hold.
+// Counting touches only a constant-initialised thread-local without a destructor, which never allocates.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count();
+        // SAFETY: the caller's obligations are those of `System.alloc`.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: `pointer` came from `System`, through `alloc` or `realloc` with this layout.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        count();
+        // SAFETY: as for `dealloc`; the new size is the caller's obligation.
+        unsafe { System.realloc(pointer, layout, size) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+fn count() {
+    WATCHED.with(|watched| watched.set(watched.get().map(|count| count + 1)));
+}
+
+#[test]
+fn running_cameras_allocate_nothing() {
+    for pairing in [Pairing::Timestamp, Pairing::Sequence, Pairing::Arrival] {
+        let world = World::new();
+        world.camera(0, |camera| camera.damaged = |n| n % 11 == 0);
+        world.camera(1, |camera| camera.lost = |n| n % 7 == 0);
+        let options = StereoOptions { pairing, ..StereoOptions::new(SIZE) };
+        let ports = Ports::Two { left: world.port(0), right: world.port(1) };
+        let mut source = StereoCameras::open(ports, &options, world.clock()).unwrap();
+        let mut pairs = 0_u32;
+        let mut calls = |count: u64| {
+            for call in 0..count {
+                match source.next(Duration::from_millis(100)).unwrap() {
+                    Capture::Frame(_) => pairs += 1,
+                    Capture::TimedOut => {}
+                    Capture::Ended => panic!("cameras do not end"),
+                }
+                world.pass(call % 5 * PERIOD);
+            }
+        };
+        calls(20);
+        WATCHED.with(|watched| watched.set(Some(0)));
+        calls(300);
+        let allocated = WATCHED.with(Cell::take).unwrap();
+        assert_eq!(allocated, 0, "{pairing}");
+        assert!(pairs > 200, "{pairing}: {pairs} pairs");
+    }
+}
