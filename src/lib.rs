@@ -11,7 +11,7 @@
 //!
 //! | module | job |
 //! |---|---|
-//! | [`capture`] | where stereo pairs come from: image files, the synthetic street, (later) cameras |
+//! | [`capture`] | where stereo pairs come from: image files, the synthetic street, cameras of the kernel |
 //! | [`rectify`] | camera pixels through the rectification map to the network's normalised planes, in one pass |
 //! | [`decalibration`] | notices on the rectified pair when the rig no longer is what its calibration says |
 //! | [`engine`] | runs an exported network |
@@ -62,7 +62,7 @@ pub mod stages;
 
 use crate::capture::{Capture, CaptureError, FrameSource, monotonic_ns};
 use crate::perception::{FrameError, Perception};
-use crate::publish::{PublishError, Publisher};
+use crate::publish::{CapturedPair, PublishError, Publisher};
 use crate::stages::{StageStatistics, StageTimes};
 use std::time::Duration;
 
@@ -135,11 +135,13 @@ impl Pipeline {
             Capture::TimedOut => return Ok(Step::Idle),
             Capture::Ended => return Ok(Step::Ended),
         };
+        let captured_pair = CapturedPair::new(&frame);
         let captured = monotonic_ns().saturating_sub(frame.left_stamp.time_ns);
         let mut times = self.perception.perceive(&frame, None)?;
         times.capture = Duration::from_nanos(captured);
         let published = self.publisher.publish(
-            &frame,
+            &captured_pair,
+            &self.source.health(),
             &mut times,
             self.perception.calibration(),
             self.perception.labels(),
@@ -147,6 +149,11 @@ impl Pipeline {
         )?;
         self.statistics.record(times);
         Ok(Step::Published { sequence: published, times })
+    }
+
+    /// Where the pairs come from; [`FrameSource::health`] says how that goes.
+    pub fn source(&self) -> &dyn FrameSource {
+        self.source.as_ref()
     }
 
     /// The stages in the middle.

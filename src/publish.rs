@@ -1,6 +1,6 @@
 //! From labels to the ring: what is said of the stream once, and of each grid.
 
-use crate::capture::{StereoFrame, monotonic_ns};
+use crate::capture::{SourceHealth, SourceState, Stamp, StereoFrame, monotonic_ns};
 use crate::daemon::StreamConfig;
 use crate::decalibration::{Report, State};
 use crate::perception::Perception;
@@ -18,6 +18,29 @@ pub use occdepth_ring::{PublishError, WriterError};
 #[derive(Debug)]
 pub struct Publisher {
     writer: Writer,
+    /// Recoveries of the cameras up to the last grid.
+    recoveries: u64,
+}
+
+/// What is said of a pair after its pixels have gone back to the source.
+#[derive(Clone, Copy, Debug)]
+pub struct CapturedPair {
+    left: Stamp,
+    right: Stamp,
+    dropped: u32,
+    faulty: u32,
+}
+
+impl CapturedPair {
+    /// What `frame` says of itself.
+    pub fn new(frame: &StereoFrame<'_>) -> Self {
+        Self {
+            left: frame.left_stamp,
+            right: frame.right_stamp,
+            dropped: frame.dropped,
+            faulty: frame.faulty,
+        }
+    }
 }
 
 impl Publisher {
@@ -33,24 +56,29 @@ impl Publisher {
             access: Access { gids: config.group.into_iter().collect(), ..Access::default() },
             ..WriterOptions::new(&config.socket)
         };
-        Ok(Self { writer: Writer::create(&describe(&config.name, perception), &options)? })
+        let writer = Writer::create(&describe(&config.name, perception), &options)?;
+        Ok(Self { writer, recoveries: 0 })
     }
 
-    /// Publishes one grid and fills in `times.publish`; `calibration` is None while it is not watched. Allocates nothing and waits for nobody.
+    /// Publishes one grid and fills in `times.publish`; `calibration` is None while it is not watched. Allocates
+    /// nothing and waits for nobody.
     ///
     /// # Errors
     /// Labels or confidences of another size than the stream's grid.
     pub fn publish(
         &mut self,
-        frame: &StereoFrame<'_>,
+        pair: &CapturedPair,
+        source: &SourceHealth,
         times: &mut StageTimes,
         calibration: Option<&Report>,
         labels: &[u8],
         confidence: Option<&[u8]>,
     ) -> Result<u64, PublishError> {
         let start_ns = monotonic_ns();
-        let sequence =
-            self.writer.publish(&record(frame, times, calibration), labels, confidence)?;
+        let recoveries = source.cameras.iter().flatten().map(|camera| camera.recoveries).sum();
+        let recovered = std::mem::replace(&mut self.recoveries, recoveries) < recoveries;
+        let record = record(pair, source.state, recovered, times, calibration);
+        let sequence = self.writer.publish(&record, labels, confidence)?;
         times.publish = Duration::from_nanos(monotonic_ns().saturating_sub(start_ns));
         Ok(sequence)
     }
@@ -67,19 +95,27 @@ impl Publisher {
 }
 
 /// What is said of one grid.
-fn record(frame: &StereoFrame<'_>, times: &StageTimes, calibration: Option<&Report>) -> GridRecord {
+///
+/// `recovered`: a camera came back since the previous grid.
+fn record(
+    pair: &CapturedPair,
+    source: SourceState,
+    recovered: bool,
+    times: &StageTimes,
+    calibration: Option<&Report>,
+) -> GridRecord {
     let mut degradation = Degradation::NONE;
-    if frame.dropped > 0 {
+    if pair.dropped > 0 {
         degradation |= Degradation::FRAMES_DROPPED;
     }
-    if frame.faulty > 0 {
+    if pair.faulty > 0 || recovered {
         degradation |= Degradation::CAMERA_FAULT;
     }
     let state = calibration.map_or(CalibrationState::Unknown, calibration_state);
     GridRecord {
-        frame_id: frame.left_stamp.sequence,
-        left_capture_time_ns: frame.left_stamp.time_ns,
-        right_capture_time_ns: frame.right_stamp.time_ns,
+        frame_id: pair.left.sequence,
+        left_capture_time_ns: pair.left.time_ns,
+        right_capture_time_ns: pair.right.time_ns,
         stages: occdepth_ring::StageTimes {
             capture_ns: nanoseconds(times.capture),
             rectify_ns: nanoseconds(times.rectify),
@@ -87,7 +123,7 @@ fn record(frame: &StereoFrame<'_>, times: &StageTimes, calibration: Option<&Repo
             label_ns: nanoseconds(times.label),
             publish_ns: 0, // the writer's to fill in
         },
-        health: health(state, degradation),
+        health: health(source, state, degradation),
         degradation,
         calibration: state,
         epipolar_error_px: calibration.and_then(Report::epipolar_error_px),
@@ -95,11 +131,15 @@ fn record(frame: &StereoFrame<'_>, times: &StageTimes, calibration: Option<&Repo
 }
 
 /// The producer's judgement: grids of a rig that is not what its calibration says should not be relied on.
-fn health(calibration: CalibrationState, degradation: Degradation) -> Health {
+fn health(
+    source: SourceState,
+    calibration: CalibrationState,
+    degradation: Degradation,
+) -> Health {
     match calibration {
         CalibrationState::Lost => Health::Failing,
         CalibrationState::Suspect => Health::Degraded,
-        _ if !degradation.is_empty() => Health::Degraded,
+        _ if !degradation.is_empty() || source != SourceState::Running => Health::Degraded,
         _ => Health::Ok,
     }
 }

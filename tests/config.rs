@@ -1,7 +1,7 @@
 //! The configuration of `occdepth run`: what it accepts, what it refuses, and that nothing makes it panic.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
-use occdepth::daemon::{Config, ConfigError, SourceConfig};
+use occdepth::daemon::{Config, ConfigError, ControlConfig, PairingConfig, SourceConfig};
 use proptest::prelude::*;
 use std::path::Path;
 
@@ -60,6 +60,80 @@ fn times_and_rate_exclude_each_other() {
     for wrong in ["", "times = 't.txt'\nrate_hz = 5"] {
         let error = images(wrong).unwrap_err().to_string();
         assert!(error.contains("config.toml") && error.contains("source.times"), "{error}");
+    }
+}
+
+const CAMERAS: &str = "rig = 'r.toml'
+[source]
+kind = 'v4l2'
+left = '/dev/video0'
+right = 'cameras/right'
+format = 'YUYV'
+rate_hz = 30
+pairing = 'sequence'
+max_skew_ms = 4.5
+[source.retry]
+longest_ms = 1000
+[source.controls]
+auto_exposure = 'Manual Mode'
+exposure_time_absolute = 120
+[source.controls.right]
+exposure_time_absolute = 130
+white_balance_automatic = false
+[stream]
+socket = 'run/front.sock'
+";
+
+#[test]
+fn cameras_are_configured_by_name() {
+    let config = parse(CAMERAS).unwrap();
+    let SourceConfig::V4l2(cameras) = config.source else { panic!("cameras") };
+    assert_eq!(cameras.right.as_deref(), Some(Path::new("/etc/occdepth/cameras/right")));
+    assert_eq!((cameras.pairing, cameras.max_skew_ms), (PairingConfig::Sequence, Some(4.5)));
+    assert_eq!((cameras.retry.first_ms, cameras.retry.longest_ms), (50.0, 1000.0));
+    assert_eq!((cameras.buffers, cameras.timeout_ms), (4, 1000.0));
+    let number = |controls: &std::collections::BTreeMap<_, _>| {
+        controls.get("exposure_time_absolute").cloned()
+    };
+    assert_eq!(number(&cameras.controls.both), Some(ControlConfig::Number(120)));
+    assert_eq!(number(&cameras.controls.right), Some(ControlConfig::Number(130)));
+    assert_eq!(cameras.controls.right["white_balance_automatic"], ControlConfig::Switch(false));
+    assert!(cameras.controls.left.is_empty());
+}
+
+#[test]
+fn cameras_that_cannot_be_meant_are_refused_by_key() {
+    let one = "right = 'cameras/right'";
+    for (from, to, key) in [
+        (one, "", "source.left"),
+        (one, "right = '/dev/video0'", "source.right"),
+        (one, "right = 'r'\ndevice = 'd'", "source.left"),
+        (one, "right = 'r'\nlayout = 'top-bottom'", "source.layout"),
+        ("left = '/dev/video0'\nright = 'cameras/right'", "device = 'd'", "source.layout"),
+        (
+            "left = '/dev/video0'\nright = 'cameras/right'",
+            "device = 'd'\nlayout = 'side-by-side'",
+            "source.controls",
+        ),
+        ("'YUYV'", "'YUYVX'", "source.format"),
+        ("format = 'YUYV'", "start_without_cameras = true", "source.format"),
+        (one, "right = 'r'\nwidth = 640", "source.width"),
+        (one, "right = 'r'\nwidth = 640\nheight = 0", "source.height"),
+        (one, "right = 'r'\nbuffers = 1", "source.buffers"),
+        ("rate_hz = 30", "rate_hz = 0", "source.rate_hz"),
+        ("max_skew_ms = 4.5", "max_skew_ms = -1", "source.max_skew_ms"),
+        ("max_skew_ms = 4.5", "max_age_ms = nan", "source.max_age_ms"),
+        ("max_skew_ms = 4.5", "timeout_ms = inf", "source.timeout_ms"),
+        ("longest_ms = 1000", "longest_ms = 10", "source.retry.longest_ms"),
+        ("rig = 'r.toml'", "", "`rig`"),
+        ("[stream]", "[status]\nevery_s = -1\n[stream]", "status.every_s"),
+    ] {
+        assert!(CAMERAS.contains(from), "{from}");
+        let error = parse(&CAMERAS.replacen(from, to, 1)).unwrap_err().to_string();
+        assert!(
+            error.contains(key) && error.contains("found") | error.contains(" is "),
+            "{key}: {error}"
+        );
     }
 }
 

@@ -15,6 +15,7 @@ pub mod synthetic;
 
 pub use occdepth_capture::{
     BayerOrder, Capture, CaptureError, FrameSource, Image, ImageLayoutError, PixelFormat, Plane,
-    SourceDescription, Stamp, StereoFrame, YuvEncoding, YuvMatrix, YuvRange, monotonic_ns,
+    SourceDescription, SourceHealth, SourceState, Stamp, StereoFrame, YuvEncoding, YuvMatrix,
+    YuvRange, monotonic_ns,
 };
 pub use replay::Pacing;

@@ -75,6 +75,7 @@ pub(crate) fn run(arguments: &Arguments, verbose: u8) -> Result<(), Failure> {
             mode: 0o700,
             group: None,
         },
+        status: daemon::StatusConfig { every_s: 0.0 },
     };
     let opening = Instant::now();
     let mut pipeline = setup::assemble(&config)?;
@@ -84,7 +85,7 @@ pub(crate) fn run(arguments: &Arguments, verbose: u8) -> Result<(), Failure> {
 
     let start = Instant::now();
     let mut first_grid = None;
-    let outcome = daemon::run(&mut pipeline, &stop, |step| {
+    let outcome = daemon::run(&mut pipeline, &stop, |_, step| {
         if matches!(step, occdepth::Step::Published { .. }) {
             first_grid.get_or_insert_with(|| opening.elapsed());
         }

@@ -1,10 +1,10 @@
 //! `occdepth run`: a pipeline in the foreground.
 
 use super::{Failure, output, setup, table};
-use occdepth::Step;
-use occdepth::daemon::{self, Config, Outcome};
+use occdepth::daemon::{self, Config, Outcome, StatusConfig};
+use occdepth::{Pipeline, Step};
 use std::path::PathBuf;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Runs the pipeline of a configuration file until its source ends, or SIGINT or SIGTERM.
 ///
@@ -45,7 +45,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
 
     let start = Instant::now();
-    let outcome = daemon::run(&mut pipeline, &stop, |step| {
+    let mut status = Status::new(config.status, start, arguments.json);
+    let outcome = daemon::run(&mut pipeline, &stop, |pipeline, step| {
+        status.tell(pipeline);
         if let Step::Published { sequence, .. } = step
             && Some(*sequence) == arguments.grids
         {
@@ -61,5 +63,35 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     match outcome {
         Ok(Outcome::Ended | Outcome::Stopped) => Ok(()),
         Err(error) => Err(Failure::work("the pipeline stopped").because(error)),
+    }
+}
+
+/// A line about the source and the grids every so often.
+struct Status {
+    every: Option<Duration>,
+    due: Instant,
+    start: Instant,
+}
+
+impl Status {
+    fn new(config: StatusConfig, start: Instant, json: bool) -> Self {
+        let every = Duration::try_from_secs_f64(config.every_s).ok();
+        // Machine-readable output is the summary only.
+        let every = every.filter(|every| !every.is_zero() && !json);
+        Self { every, due: start + every.unwrap_or_default(), start }
+    }
+
+    fn tell(&mut self, pipeline: &Pipeline) {
+        let Some(every) = self.every.filter(|_| Instant::now() >= self.due) else { return };
+        self.due += every;
+        let line = output::print_line(format_args!(
+            "after {:.0} s: {} grids; source {}",
+            self.start.elapsed().as_secs_f64(),
+            pipeline.statistics().frames(),
+            pipeline.source().health()
+        ));
+        if let Err(error) = line {
+            log::debug!("no status line: {error}");
+        }
     }
 }

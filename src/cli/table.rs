@@ -2,7 +2,9 @@
 
 use occdepth::Pipeline;
 use occdepth::decalibration::Report;
+use occdepth::capture::SourceHealth;
 use occdepth::stages::{StageTimes, Summary as Times};
+use occdepth_capture::stereo::{CameraHealth, Fault};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -13,6 +15,7 @@ pub(crate) struct Summary {
     engine: String,
     /// None: it is not watched.
     calibration: Option<Report>,
+    source: SourceHealth,
     stages: Vec<(&'static str, Times)>,
     /// Peak resident memory of the process, bytes, where the system tells.
     peak_memory: Option<u64>,
@@ -28,6 +31,7 @@ impl Summary {
             elapsed,
             engine: pipeline.perception().engine().description().name.clone(),
             calibration: pipeline.perception().calibration().copied(),
+            source: pipeline.source().health(),
             stages,
             peak_memory: peak_memory(),
         }
@@ -51,6 +55,9 @@ impl Summary {
         }
         if let Some(report) = &self.calibration {
             text += &format!("{report}\n");
+        }
+        if self.source.pairing.is_some() {
+            text += &format!("source {}\n", self.source);
         }
         text += "stage       p50 ms   p99 ms   max ms  mean ms\n";
         for (name, times) in &self.stages {
@@ -78,9 +85,43 @@ impl Summary {
             "calibration": self.calibration.map(|report| report.state.to_string()),
             "epipolar_error_px": self.calibration.and_then(|report| report.epipolar_error_px()),
             "peak_memory_bytes": self.peak_memory,
+            "source": source_json(&self.source),
             "stages": stages,
         })
     }
+}
+
+/// The health of a source; its state alone where it has no cameras.
+fn source_json(health: &SourceHealth) -> Value {
+    let Some(pairing) = health.pairing else {
+        return json!({ "state": health.state.to_string() });
+    };
+    let cameras: Vec<Value> = health.cameras.iter().flatten().map(camera_json).collect();
+    json!({
+        "state": health.state.to_string(),
+        "pairing": pairing.to_string(),
+        "mistrust": health.mistrust.map(|why| why.to_string()),
+        "pairs": health.pairs,
+        "stale_pairs": health.stale_pairs,
+        "contradicted_pairs": health.contradicted_pairs,
+        "skew_ns": {
+            "min": health.skew.min_ns,
+            "mean": health.skew.mean_ns,
+            "max": health.skew.max_ns,
+            "std": health.skew.std_ns(),
+        },
+        "drift_ppm": health.drift_ppm,
+        "cameras": cameras,
+    })
+}
+
+fn camera_json(camera: &CameraHealth) -> Value {
+    let counters = camera.counters().map(|(name, count)| (name.to_owned(), json!(count)));
+    let mut object: serde_json::Map<_, _> = counters.into_iter().collect();
+    object.insert("state".into(), json!(camera.state.to_string()));
+    let faults = Fault::ALL.map(|fault| (fault.name().to_owned(), json!(camera.faults.of(fault))));
+    object.insert("faults".into(), Value::Object(faults.into_iter().collect()));
+    Value::Object(object)
 }
 
 fn ms(duration: Duration) -> f64 {

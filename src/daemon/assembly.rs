@@ -9,6 +9,7 @@ use crate::engine::{CpuEngine, Engine, EngineError};
 use crate::perception::{Perception, PerceptionError};
 use crate::publish::{Publisher, WriterError};
 use crate::rig::{RigFileError, demo_rig, read_rig};
+use occdepth_geometry::ImageSize;
 use occdepth_geometry::rig::StereoRig;
 
 /// Why a configuration became no pipeline.
@@ -84,6 +85,25 @@ pub fn open_source(
                 ..SyntheticOptions::default()
             };
             return Ok(Box::new(Synthetic::open(&rig, &options)?));
+        }
+        SourceConfig::V4l2(cameras) => {
+            let size = cameras.size().or_else(|| rig.map(|rig| rig.image_size));
+            let size = size.ok_or_else(|| CaptureError::Configuration {
+                origin: "cameras".into(),
+                field: "source.width",
+                found: "missing".into(),
+                expected: "`width` and `height`, or a rig that has `image_size`".into(),
+            })?;
+            if let Some(rig) = rig.filter(|rig| rig.image_size != size) {
+                let ImageSize { width, height } = rig.image_size;
+                return Err(AssemblyError::Source(CaptureError::Configuration {
+                    origin: format!("rig {:?}", rig.name),
+                    field: "source.width",
+                    found: format!("{}x{}", size.width, size.height),
+                    expected: format!("{width}x{height}, the rig's `image_size`"),
+                }));
+            }
+            return Ok(cameras.open(size)?);
         }
         SourceConfig::Kitti { directory, times: file, rate_hz, paced, repeat, first, end } => {
             DirectoryOptions {

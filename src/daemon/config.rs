@@ -18,6 +18,7 @@
 //! # }
 //! ```
 
+use super::cameras::CamerasConfig;
 use crate::decalibration::WatchConfig;
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
@@ -42,6 +43,23 @@ pub struct Config {
     pub calibration_watch: WatchConfig,
     /// Where grids go.
     pub stream: StreamConfig,
+    /// What is said while it runs.
+    #[serde(default)]
+    pub status: StatusConfig,
+}
+
+/// What is said while it runs.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct StatusConfig {
+    /// Seconds from one status line to the next; 0 for none.
+    pub every_s: f64,
+}
+
+impl Default for StatusConfig {
+    fn default() -> Self {
+        Self { every_s: 60.0 }
+    }
 }
 
 /// Where stereo pairs come from.
@@ -88,6 +106,8 @@ pub enum SourceConfig {
         #[serde(default)]
         grey: bool,
     },
+    /// Cameras of the kernel: two, or one that delivers both views.
+    V4l2(Box<CamerasConfig>),
     /// A synthetic street, from a seed.
     Synthetic {
         /// The seed of the street.
@@ -232,6 +252,7 @@ impl Config {
                 absolute_glob(right);
                 times.as_mut().map(absolute);
             }
+            SourceConfig::V4l2(cameras) => cameras.resolve(base),
             SourceConfig::Synthetic { .. } => {}
         }
         if self.stream.name.is_empty() {
@@ -248,6 +269,7 @@ impl Config {
             SourceConfig::Kitti { rate_hz, .. } => (*rate_hz, None),
             SourceConfig::Images { rate_hz, times, .. } => (*rate_hz, times.as_ref()),
             SourceConfig::Synthetic { rate_hz, .. } => (Some(*rate_hz), None),
+            SourceConfig::V4l2(cameras) => (cameras.rate_hz, None),
         };
         if let Some(rate) = rate_hz.filter(|rate| !(rate.is_finite() && *rate > 0.0)) {
             return refuse(
@@ -268,6 +290,18 @@ impl Config {
         }
         if self.rig.is_none() && !matches!(self.source, SourceConfig::Synthetic { .. }) {
             return refuse("rig", "missing".to_owned(), "the file of the rig that took the images");
+        }
+        if let SourceConfig::V4l2(cameras) = &self.source
+            && let Err(super::cameras::Refusal { field, found, expected }) = cameras.check()
+        {
+            return refuse(field, found, expected);
+        }
+        if !(0.0..=1e9).contains(&self.status.every_s) {
+            return refuse(
+                "status.every_s",
+                self.status.every_s.to_string(),
+                "seconds from line to line, 0 for none",
+            );
         }
         let threshold = self.grid.unknown_below;
         if !(0.0..=1.0).contains(&threshold) {

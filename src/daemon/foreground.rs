@@ -32,7 +32,7 @@ const MAX_PAUSE: Duration = Duration::from_millis(500);
 pub fn run(
     pipeline: &mut Pipeline,
     stop: &AtomicBool,
-    mut each: impl FnMut(&Step),
+    mut each: impl FnMut(&Pipeline, &Step),
 ) -> Result<Outcome, PipelineError> {
     let mut faults = 0;
     let mut pause = FIRST_PAUSE;
@@ -46,7 +46,7 @@ pub fn run(
                     (faults, pause) = (0, FIRST_PAUSE);
                 }
                 log_calibration(pipeline.perception().calibration(), &mut calibration);
-                each(&step);
+                each(pipeline, &step);
             }
             Err(error) if error.is_recoverable() && faults < MAX_FAULTS => {
                 let level = if faults == 0 { log::Level::Warn } else { log::Level::Debug };

@@ -1,11 +1,16 @@
 //! What makes a pipeline out of a configuration, and keeps it going.
 
 mod assembly;
+mod cameras;
 mod config;
 mod foreground;
 
 pub use assembly::{AssemblyError, assemble, open_engine, open_perception, open_source};
+pub use cameras::{
+    CamerasConfig, ControlConfig, ControlsConfig, LayoutConfig, PairingConfig, RetryConfig,
+};
 pub use config::{
-    Config, ConfigError, GridConfig, NetworkConfig, SOURCE_TIMEOUT, SourceConfig, StreamConfig,
+    Config, ConfigError, GridConfig, NetworkConfig, SOURCE_TIMEOUT, SourceConfig, StatusConfig,
+    StreamConfig,
 };
 pub use foreground::{Outcome, run};

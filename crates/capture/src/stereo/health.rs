@@ -93,6 +93,43 @@ pub struct SourceHealth {
     pub cameras: [Option<CameraHealth>; 2],
 }
 
+impl std::fmt::Display for SourceHealth {
+    /// One line: "running; 1200 pairs by timestamp; skew 0.31 ms (-1.02 to 1.40, std 0.22); ...".
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.state)?;
+        let Some(pairing) = self.pairing else { return Ok(()) };
+        write!(f, "; {} pairs by {pairing}", self.pairs)?;
+        if let Some(why) = self.mistrust {
+            write!(f, " ({why})")?;
+        }
+        if self.skew.count > 0 {
+            let ms = |ns: f64| ns / 1e6;
+            write!(
+                f,
+                "; skew {:.2} ms ({:.2} to {:.2}, std {:.2})",
+                ms(self.skew.mean_ns),
+                ms(self.skew.min_ns as f64),
+                ms(self.skew.max_ns as f64),
+                ms(self.skew.std_ns())
+            )?;
+        }
+        if let Some(drift) = self.drift_ppm {
+            write!(f, "; drift {drift:.1} ppm")?;
+        }
+        let counted = [("stale", self.stale_pairs), ("contradicted", self.contradicted_pairs)];
+        for (name, count) in counted.into_iter().filter(|(_, count)| *count > 0) {
+            write!(f, "; {count} {name}")?;
+        }
+        let names = if self.cameras[1].is_some() { ["left", "right"] } else { ["camera", ""] };
+        for (name, camera) in names.into_iter().zip(&self.cameras) {
+            if let Some(camera) = camera {
+                write!(f, "; {name} {camera}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
 /// The health of one camera.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CameraHealth {
@@ -119,9 +156,36 @@ pub struct CameraHealth {
 }
 
 impl CameraHealth {
+    /// The counters of images by name, for people and machine-readable output.
+    pub fn counters(&self) -> [(&'static str, u64); 8] {
+        [
+            ("images", self.images),
+            ("dropped", self.dropped),
+            ("gaps", self.gaps),
+            ("damaged", self.damaged),
+            ("unreadable", self.unreadable),
+            ("unpaired", self.unpaired),
+            ("superseded", self.superseded),
+            ("recoveries", self.recoveries),
+        ]
+    }
+
     /// All faults together.
     pub fn fault_total(&self) -> u64 {
         self.faults.counts.iter().sum()
+    }
+}
+
+impl std::fmt::Display for CameraHealth {
+    /// State and every counter that is not zero.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:", self.state)?;
+        let faults = Fault::ALL.map(|fault| (fault.name(), self.faults.of(fault)));
+        let counted = self.counters().into_iter().chain(faults).filter(|(_, count)| *count > 0);
+        for (name, count) in counted {
+            write!(f, " {count} {name}")?;
+        }
+        Ok(())
     }
 }
 

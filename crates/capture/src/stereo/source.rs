@@ -383,7 +383,7 @@ impl StereoCameras {
             Some(why) => {
                 log::warn!("{}: pairs are found by {pairing}: {why}", self.description.name);
             }
-            None => log::info!("{}: pairs are found by {pairing} again", self.description.name),
+            None => log::warn!("{}: pairs are found by {pairing} again", self.description.name),
         }
     }
 

@@ -188,10 +188,14 @@ impl Supervised {
         self.good_ns = now_ns;
         self.damage = self.damage.saturating_sub(1);
         if self.attempts > 0 || !self.delivered {
-            if self.delivered {
+            let level = if self.delivered {
                 self.health.recoveries += 1;
-            }
-            log::info!(
+                log::Level::Warn // whoever was told that it failed is told that it is back
+            } else {
+                log::Level::Info
+            };
+            log::log!(
+                level,
                 "{}: running, after {} ms and {} failed attempts",
                 self.title,
                 away_ns / 1_000_000,
@@ -202,7 +206,7 @@ impl Supervised {
             self.health.state = SourceState::Running;
             self.damage = 0;
         } else if self.health.state != SourceState::Running && self.damage == 0 {
-            log::info!("{}: running: its images are whole again", self.title);
+            log::warn!("{}: running: its images are whole again", self.title);
             self.health.state = SourceState::Running;
         }
     }

@@ -10,6 +10,7 @@ mod devices;
 mod faults;
 mod formats;
 mod leaks;
+mod sources;
 mod streams;
 
 use std::time::Instant;
@@ -49,6 +50,25 @@ const CHECKS: &[(&str, fn())] = &[
     ("faults/the_sequence_wraps", faults::the_sequence_wraps),
     ("faults/the_timestamp_wraps", faults::the_timestamp_wraps),
     ("leaks/nothing_is_left_after_many_streams", leaks::nothing_is_left_after_many_streams),
+    ("sources/two_cameras_are_a_source", sources::two_cameras_are_a_source),
+    (
+        "sources/one_device_with_both_views_is_a_source",
+        sources::one_device_with_both_views_is_a_source,
+    ),
+    ("sources/settings_that_cannot_be_are_refused", sources::settings_that_cannot_be_are_refused),
+    ("sources/dropped_buffers_are_counted", sources::dropped_buffers_are_counted),
+    ("sources/a_silent_camera_is_rebuilt", sources::a_silent_camera_is_rebuilt),
+    ("sources/damaged_images_are_never_lent", sources::damaged_images_are_never_lent),
+    ("sources/requests_that_fail_once_are_repeated", sources::requests_that_fail_once_are_repeated),
+    ("sources/a_broken_stream_is_rebuilt", sources::a_broken_stream_is_rebuilt),
+    (
+        "sources/a_lost_camera_returns_with_its_controls",
+        sources::a_lost_camera_returns_with_its_controls,
+    ),
+    ("sources/a_second_owner_is_waited_for", sources::a_second_owner_is_waited_for),
+    ("sources/a_sequence_that_wraps_makes_no_gap", sources::a_sequence_that_wraps_makes_no_gap),
+    ("sources/times_that_wrap_are_said_aloud", sources::times_that_wrap_are_said_aloud),
+    ("sources/no_fault_leaks", sources::no_fault_leaks),
 ];
 
 fn main() {
