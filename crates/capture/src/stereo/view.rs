@@ -61,6 +61,15 @@ pub(super) fn coding(code: FourCc) -> Option<Coding> {
     CODES.iter().find(|(known, _)| FourCc(*known) == code).map(|&(_, coding)| coding)
 }
 
+/// Columns and rows of the pixels that share their colour samples.
+fn shared_samples(format: PixelFormat) -> (u32, u32) {
+    match format {
+        PixelFormat::Yuyv | PixelFormat::Uyvy => (2, 1),
+        PixelFormat::Nv12 => (2, 2),
+        PixelFormat::Rgb8 | PixelFormat::Bgr8 | PixelFormat::Grey8 => (1, 1),
+    }
+}
+
 /// Where one view lies in the buffers of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct View {
@@ -102,9 +111,10 @@ impl View {
             Layout::SideBySide => width % 2 == 0,
             Layout::TopBottom => height % 2 == 0,
         };
-        // Where the second view starts on half a sample, its samples are others than the first's.
-        let start = ImageSize { width: left.max(2), height: top.max(2) };
-        if !even || pixels.check_size(size).is_err() || pixels.check_size(start).is_err() {
+        // Where the second view starts amid pixels that share samples, its samples are others than the first's.
+        let (columns, rows) = shared_samples(pixels);
+        let whole = left.is_multiple_of(columns) && top.is_multiple_of(rows);
+        if !even || !whole || pixels.check_size(size).is_err() {
             return Err(DeviceError::Unsupported {
                 device: device.to_owned(),
                 field: "layout".into(),
