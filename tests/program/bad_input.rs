@@ -39,6 +39,28 @@ fn usage() {
 }
 
 #[test]
+fn cameras() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("config.toml");
+    fs::write(directory.path().join("a-file"), "no camera").unwrap();
+    let config = |source: &str| {
+        let start = format!("rig = '{DEMO_RIG}'\n[stream]\nsocket = 's.sock'\n");
+        fs::write(&path, format!("{start}[source]\nkind = 'v4l2'\n{source}")).unwrap();
+    };
+    let arguments = ["run", "--config", text(&path)];
+    config("left = 'a-camera'\nright = 'another'\nstart_timeout_ms = 100\n");
+    refused(&arguments, 1, &["left camera", "a-camera", "no such device"]);
+    config("left = 'a-file'\nright = 'another'\n");
+    refused(&arguments, 2, &["a-file", "a regular file"]);
+    config("device = '/dev/null'\nlayout = 'side-by-side'\n");
+    refused(&arguments, 2, &["/dev/null", "does not speak V4L2"]);
+    config("left = 'a-camera'\nright = 'another'\nwidth = 64\nheight = 32\n");
+    refused(&arguments, 2, &["source.width", "64x32", "image_size"]);
+    config("left = 'a-camera'\n");
+    refused(&arguments, 2, &["source.left", "`left` and `right`"]);
+}
+
+#[test]
 fn configurations() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("config.toml");
