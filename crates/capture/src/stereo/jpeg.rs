@@ -21,6 +21,11 @@ impl Decoded {
 
     /// Decodes `jpeg`; whether it was a whole image of the right size. The pixels are unspecified if not.
     pub(super) fn decode(&mut self, jpeg: &[u8]) -> bool {
+        // The decoder does not miss the last rows of an image that was cut off; the marker at its end does. It cannot be
+        // mistaken: in coded data a zero follows each 0xff.
+        if !jpeg.windows(2).rev().any(|marker| marker == END_OF_IMAGE) {
+            return false;
+        }
         // Strict: a camera's truncated image is a damaged one, not half a picture and grey.
         let options = DecoderOptions::default()
             .set_strict_mode(true)
@@ -35,3 +40,6 @@ impl Decoded {
         decoder.dimensions() == Some(expected) && decoder.decode_into(&mut self.pixels).is_ok()
     }
 }
+
+/// ITU-T T.81, table B.1.
+const END_OF_IMAGE: [u8; 2] = [0xff, 0xd9];

@@ -124,12 +124,15 @@ fn jpegs_are_decoded_and_damaged_ones_counted() {
         pixel.iter().zip([200, 40, 90]).all(|(found, expected)| found.abs_diff(expected) < 12)
     };
     assert!(pair.right.plane.data.chunks(3).all(near));
-    // The second half is missing.
-    world.camera(1, |camera| camera.short = jpeg.len() / 2);
-    for _ in 0..3 {
-        assert!(matches!(source.next(WAIT).unwrap(), Capture::TimedOut));
+    // The end is missing; the second half is missing; all is.
+    for short in [1, jpeg.len() / 2, jpeg.len()] {
+        let before = source.health().cameras[1].unwrap().unreadable;
+        world.camera(1, |camera| camera.short = short);
+        for _ in 0..3 {
+            assert!(matches!(source.next(WAIT).unwrap(), Capture::TimedOut));
+        }
+        assert!(source.health().cameras[1].unwrap().unreadable > before + 10);
     }
-    assert!(source.health().cameras[1].unwrap().unreadable > 10);
     assert_eq!(source.health().cameras[0].unwrap().unreadable, 0);
     world.camera(1, |camera| camera.short = 0);
     assert!((0..40).any(|_| matches!(source.next(WAIT), Ok(Capture::Frame(_)))));
