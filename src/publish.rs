@@ -131,11 +131,7 @@ fn record(
 }
 
 /// The producer's judgement: grids of a rig that is not what its calibration says should not be relied on.
-fn health(
-    source: SourceState,
-    calibration: CalibrationState,
-    degradation: Degradation,
-) -> Health {
+fn health(source: SourceState, calibration: CalibrationState, degradation: Degradation) -> Health {
     match calibration {
         CalibrationState::Lost => Health::Failing,
         CalibrationState::Suspect => Health::Degraded,

@@ -1,8 +1,8 @@
 //! The summary of a run: where the time went.
 
 use occdepth::Pipeline;
-use occdepth::decalibration::Report;
 use occdepth::capture::SourceHealth;
+use occdepth::decalibration::Report;
 use occdepth::stages::{StageTimes, Summary as Times};
 use occdepth_capture::stereo::{CameraHealth, Fault};
 use serde_json::{Value, json};

@@ -7,9 +7,11 @@ use super::pairing::{DEPTH_MAX, Match, Matcher, Release, Rules, Side};
 use super::statistics::{Skew, drift_ppm};
 use super::supervision::{Expected, Retry, Supervised, fault_of};
 use super::timeline::{Moment, Step, Timeline};
-use super::view::{Coding, Layout, View, coding};
+use super::view::{Coding, Layout, View, coding, yuv_encoding};
 use crate::v4l2::{Dequeued, DeviceError, Filled, FourCc, Recovery};
-use crate::{Capture, CaptureError, FrameSource, Image, SourceDescription, Stamp, StereoFrame};
+use crate::{
+    Capture, CaptureError, FrameSource, Image, SourceDescription, Stamp, StereoFrame, YuvEncoding,
+};
 use occdepth_geometry::ImageSize;
 use std::time::Duration;
 
@@ -167,8 +169,10 @@ impl StereoCameras {
                 "{origin}: pairs are found by arrival: bus and scheduler are in these times"
             );
         }
+        let matcher = Matcher::new(rules, cameras.depths());
+        let colour = cameras.colour(&origin);
         Ok(Self {
-            matcher: Matcher::new(rules, cameras.depths()),
+            matcher,
             cameras,
             newest: None,
             lent: [None; 2],
@@ -176,6 +180,7 @@ impl StereoCameras {
                 name: origin,
                 size: options.size,
                 format: coding.pixel_format(),
+                colour,
                 rate_hz,
             },
             layout,
@@ -586,6 +591,20 @@ impl Cameras {
     fn rate_hz(&self) -> Option<f64> {
         let rates = self.list.iter().filter_map(|camera| camera.stream()?.rate_hz());
         rates.reduce(f64::min)
+    }
+
+    /// What luma and chroma mean, by the word of the first camera that is there.
+    fn colour(&self, origin: &str) -> YuvEncoding {
+        let mut tags = self.list.iter().filter_map(|camera| Some(camera.stream()?.format().colour));
+        let Some(first) = tags.next() else { return YuvEncoding::default() };
+        let colour = yuv_encoding(first);
+        if !first.is_known() {
+            log::warn!("{origin}: an unknown encoding of colours is taken for BT.601");
+        }
+        if tags.any(|other| yuv_encoding(other) != colour) {
+            log::warn!("{origin}: the cameras encode colours differently; the first one's is used");
+        }
+        colour
     }
 
     /// How many images of each camera may wait: what it has, less one that is lent or filled, and one to fill.

@@ -1,8 +1,8 @@
 //! From a driver's buffer to the images in it, without a copy.
 
 use super::camera::CameraStream;
-use crate::pixels::{Image, PixelFormat, Plane};
-use crate::v4l2::{DeviceError, Format, FourCc};
+use crate::pixels::{BayerOrder, Image, PixelFormat, Plane, YuvEncoding, YuvMatrix, YuvRange};
+use crate::v4l2::{ColourTags, DeviceError, Format, FourCc};
 use occdepth_geometry::ImageSize;
 
 /// How the two views lie in the image of one device.
@@ -44,7 +44,8 @@ impl Coding {
     }
 }
 
-/// Codes that are understood, the preferred first: what costs the bus and the CPU least, then what loses least.
+/// Codes of `linux/videodev2.h` that are understood, the preferred first: colour that is ready before colour that is to
+/// be made, and both before what has to be decoded.
 pub(super) const CODES: &[([u8; 4], Coding)] = &[
     (*b"YUYV", Coding::Raw(PixelFormat::Yuyv)),
     (*b"UYVY", Coding::Raw(PixelFormat::Uyvy)),
@@ -53,6 +54,20 @@ pub(super) const CODES: &[([u8; 4], Coding)] = &[
     (*b"RGB3", Coding::Raw(PixelFormat::Rgb8)),
     (*b"BGR3", Coding::Raw(PixelFormat::Bgr8)),
     (*b"GREY", Coding::Raw(PixelFormat::Grey8)),
+    (*b"Y10 ", Coding::Raw(PixelFormat::Grey10)),
+    (*b"Y16 ", Coding::Raw(PixelFormat::Grey16)),
+    (*b"RGGB", Coding::Raw(PixelFormat::Bayer8(BayerOrder::Rggb))),
+    (*b"GRBG", Coding::Raw(PixelFormat::Bayer8(BayerOrder::Grbg))),
+    (*b"GBRG", Coding::Raw(PixelFormat::Bayer8(BayerOrder::Gbrg))),
+    (*b"BA81", Coding::Raw(PixelFormat::Bayer8(BayerOrder::Bggr))),
+    (*b"RG10", Coding::Raw(PixelFormat::Bayer10(BayerOrder::Rggb))),
+    (*b"BA10", Coding::Raw(PixelFormat::Bayer10(BayerOrder::Grbg))),
+    (*b"GB10", Coding::Raw(PixelFormat::Bayer10(BayerOrder::Gbrg))),
+    (*b"BG10", Coding::Raw(PixelFormat::Bayer10(BayerOrder::Bggr))),
+    (*b"RG12", Coding::Raw(PixelFormat::Bayer12(BayerOrder::Rggb))),
+    (*b"BA12", Coding::Raw(PixelFormat::Bayer12(BayerOrder::Grbg))),
+    (*b"GB12", Coding::Raw(PixelFormat::Bayer12(BayerOrder::Gbrg))),
+    (*b"BG12", Coding::Raw(PixelFormat::Bayer12(BayerOrder::Bggr))),
     (*b"MJPG", Coding::Jpeg),
     (*b"JPEG", Coding::Jpeg),
 ];
@@ -61,12 +76,27 @@ pub(super) fn coding(code: FourCc) -> Option<Coding> {
     CODES.iter().find(|(known, _)| FourCc(*known) == code).map(|&(_, coding)| coding)
 }
 
+/// What luma and chroma mean by a driver's word.
+pub(super) fn yuv_encoding(tags: ColourTags) -> YuvEncoding {
+    YuvEncoding {
+        matrix: if tags.is_bt709() { YuvMatrix::Bt709 } else { YuvMatrix::Bt601 },
+        range: if tags.is_full_range() { YuvRange::Full } else { YuvRange::Limited },
+    }
+}
+
 /// Columns and rows of the pixels that share their colour samples.
 fn shared_samples(format: PixelFormat) -> (u32, u32) {
     match format {
         PixelFormat::Yuyv | PixelFormat::Uyvy => (2, 1),
-        PixelFormat::Nv12 => (2, 2),
-        PixelFormat::Rgb8 | PixelFormat::Bgr8 | PixelFormat::Grey8 => (1, 1),
+        PixelFormat::Nv12
+        | PixelFormat::Bayer8(_)
+        | PixelFormat::Bayer10(_)
+        | PixelFormat::Bayer12(_) => (2, 2),
+        PixelFormat::Rgb8
+        | PixelFormat::Bgr8
+        | PixelFormat::Grey8
+        | PixelFormat::Grey10
+        | PixelFormat::Grey16 => (1, 1),
     }
 }
 

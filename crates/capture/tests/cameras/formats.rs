@@ -137,3 +137,57 @@ fn jpegs_are_decoded_and_damaged_ones_counted() {
     world.camera(1, |camera| camera.short = 0);
     assert!((0..40).any(|_| matches!(source.next(WAIT), Ok(Capture::Frame(_)))));
 }
+
+#[test]
+fn every_understood_code_has_its_pixels() {
+    use PixelFormat::{
+        Bayer8, Bayer10, Bayer12, Bgr8, Grey8, Grey10, Grey16, Nv12, Rgb8, Uyvy, Yuyv,
+    };
+    use occdepth_capture::BayerOrder::{Bggr, Gbrg, Grbg, Rggb};
+    // Codes of linux/videodev2.h.
+    for (code, format) in [
+        (b"YUYV", Yuyv),
+        (b"UYVY", Uyvy),
+        (b"NV12", Nv12),
+        (b"RGB3", Rgb8),
+        (b"BGR3", Bgr8),
+        (b"GREY", Grey8),
+        (b"Y10 ", Grey10),
+        (b"Y16 ", Grey16),
+        (b"RGGB", Bayer8(Rggb)),
+        (b"GRBG", Bayer8(Grbg)),
+        (b"GBRG", Bayer8(Gbrg)),
+        (b"BA81", Bayer8(Bggr)),
+        (b"RG10", Bayer10(Rggb)),
+        (b"BA10", Bayer10(Grbg)),
+        (b"GB10", Bayer10(Gbrg)),
+        (b"BG10", Bayer10(Bggr)),
+        (b"RG12", Bayer12(Rggb)),
+        (b"BA12", Bayer12(Grbg)),
+        (b"GB12", Bayer12(Gbrg)),
+        (b"BG12", Bayer12(Bggr)),
+    ] {
+        let world = World::new();
+        world.camera(0, |camera| {
+            camera.code = *code;
+            camera.content = Some(vec![7; format.image_bytes(SIZE)]);
+        });
+        let mut source =
+            one(&world, Layout::TopBottom, ImageSize { width: 16, height: 2 }).unwrap();
+        let pair = frame(&mut source);
+        assert_eq!((pair.left.format, pair.right.format), (format, format));
+        assert_eq!(pixels(&pair.right).len(), 2 * format.row_bytes(16));
+    }
+}
+
+#[test]
+fn halves_of_a_mosaic_begin_with_its_first_colour() {
+    let world = World::new();
+    world.camera(0, |camera| {
+        camera.code = *b"RG10";
+        camera.size = ImageSize { width: 16, height: 6 };
+        camera.content = Some(vec![0; 16 * 6 * 2]);
+    });
+    let error = one(&world, Layout::TopBottom, ImageSize { width: 16, height: 3 }).unwrap_err();
+    assert!(error.to_string().contains("layout"), "{error}");
+}
