@@ -30,13 +30,16 @@ fn watch(criterion: &mut Criterion) {
     street.render(3.0, &mut rendering);
     let street =
         images(|view, pixel| [&rendering.left_rgb, &rendering.right_rgb][view][3 * pixel + 1]);
-    // The most work there is: every cell has a corner, and every corner looks everywhere.
-    let noise = images(|view, pixel| noise(pixel + view * 7));
+    // The most work there is: every cell has a corner, and every corner is found.
+    let texture = images(|_, pixel| noise(pixel));
+    // All of the searching and none of the aligning.
+    let noise = images(|view, pixel| noise(pixel + view * PIXELS));
     report_turns("street", &cameras, &street);
+    report_turns("texture", &cameras, &texture);
     report_turns("noise", &cameras, &noise);
 
     let mut group = criterion.benchmark_group("decalibration_2x3x370x1220");
-    for (name, images) in [("street", &street), ("noise", &noise)] {
+    for (name, images) in [("street", &street), ("texture", &texture), ("noise", &noise)] {
         let mut watch = Watch::new(&cameras, &NORMALISATION, &WatchConfig::default()).unwrap();
         let turns = u64::from(watch.frames_per_survey());
         // A frame's share of a survey: criterion takes the mean over whole surveys.

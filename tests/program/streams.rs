@@ -48,6 +48,8 @@ fn a_client_receives_the_grids_of_real_frames() {
         assert_eq!(voxels, dims.iter().map(|n| n.as_u64().unwrap()).product::<u64>());
         assert_eq!(grid["trained"], false);
         assert!(grid["stages_ns"]["infer"].as_u64().unwrap() > 0);
+        // Four frames are less than a judgement takes; it must not be invented.
+        assert_eq!(grid["calibration"], "unknown");
     }
     let summary: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(summary["grids"], 4);
