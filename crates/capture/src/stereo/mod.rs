@@ -3,6 +3,7 @@
 //! | module | job |
 //! |---|---|
 //! | `camera` | what is needed of one camera; simulated ones in tests |
+//! | `cameras` | one or two of them together: opening, images taken, buffers given back |
 //! | `device` | the kernel's cameras: format, rate and controls, opened on a thread of their own |
 //! | `timeline` | one camera's count and clock, over wraps and restarts |
 //! | `pairing` | which image belongs to which |
@@ -31,6 +32,7 @@
 //! | times that cannot be compared | degraded | pairs by arrival, until the times are good again |
 
 mod camera;
+mod cameras;
 mod device;
 mod health;
 mod jpeg;

@@ -1,17 +1,15 @@
 //! The cameras as a frame source.
 
-use super::camera::{CameraPort, CameraStream, Clock};
+use super::camera::{CameraPort, Clock};
+use super::cameras::{Cameras, DRAIN_MAX};
 use super::health::{Fault, Pairing, SourceHealth, SourceState};
-use super::jpeg::Decoded;
-use super::pairing::{DEPTH_MAX, Match, Matcher, Release, Rules, Side};
+use super::pairing::{Match, Matcher, Release, Rules, Side};
 use super::statistics::{Skew, drift_ppm};
 use super::supervision::{Expected, Retry, Supervised, fault_of};
-use super::timeline::{Moment, Step, Timeline};
-use super::view::{Coding, Layout, View, coding, yuv_encoding};
-use crate::v4l2::{Dequeued, DeviceError, Filled, FourCc, Recovery};
-use crate::{
-    Capture, CaptureError, FrameSource, Image, SourceDescription, Stamp, StereoFrame, YuvEncoding,
-};
+use super::timeline::Moment;
+use super::view::{Layout, coding};
+use crate::v4l2::{Dequeued, DeviceError, Filled, FourCc};
+use crate::{Capture, CaptureError, FrameSource, SourceDescription, Stamp, StereoFrame};
 use occdepth_geometry::ImageSize;
 use std::time::Duration;
 
@@ -470,296 +468,6 @@ impl FrameSource for StereoCameras {
     }
 }
 
-/// One camera or two, and what is known of their images.
-#[derive(Debug)]
-struct Cameras {
-    list: Vec<Supervised>,
-    feeds: Vec<Feed>,
-    expected: Option<Expected>,
-    period_ns: u64,
-    /// A stream has ended since all of them ran.
-    flushed: bool,
-}
-
-/// The images of one camera.
-#[derive(Debug, Default)]
-struct Feed {
-    timeline: Timeline,
-    /// When the driver's queue was last seen empty.
-    empty_ns: u64,
-    /// One view, or both in one image.
-    views: [Option<View>; 2],
-    decoded: Option<Decoded>,
-}
-
-impl Cameras {
-    fn new(list: Vec<Supervised>) -> Self {
-        let feeds = list.iter().map(|_| Feed::default()).collect();
-        Self { list, feeds, expected: None, period_ns: 1, flushed: true }
-    }
-
-    /// Opens all cameras.
-    fn start(
-        &mut self,
-        origin: &str,
-        size: ImageSize,
-        layout: Option<Layout>,
-        options: &StereoOptions,
-        clock: &dyn Clock,
-    ) -> Result<(), CaptureError> {
-        let deadline_ns = clock.now_ns().saturating_add(nanoseconds(options.start_within));
-        let mut failures: Vec<Option<DeviceError>> = vec![None; self.list.len()];
-        loop {
-            let now_ns = clock.now_ns();
-            for (camera, failure) in failures.iter_mut().enumerate() {
-                match self.attend_one(camera, layout, now_ns) {
-                    Ok(()) => {}
-                    Err(error) if error.recovery() == Recovery::Change => {
-                        return Err(at_start(error));
-                    }
-                    Err(error) => *failure = Some(error),
-                }
-                // The first camera decides for the other.
-                if let Some(stream) = self.list[camera].stream() {
-                    let code = stream.format().code;
-                    self.expected.get_or_insert(Expected { code, size });
-                }
-            }
-            if self.all_stream() {
-                return Ok(());
-            }
-            if now_ns >= deadline_ns {
-                break;
-            }
-            clock.sleep_until(self.due_ns(now_ns).min(deadline_ns));
-        }
-        if options.start_without && self.expected.is_some() {
-            log::warn!("{origin}: started without all cameras");
-            return Ok(());
-        }
-        let missing = self.list.iter().position(|camera| camera.stream().is_none()).unwrap_or(0);
-        let cause: Box<dyn std::error::Error + Send + Sync> = match failures[missing].take() {
-            Some(error) => Box::new(error),
-            None => format!("it did not open within {:?}", options.start_within).into(),
-        };
-        Err(CaptureError::Open { origin: self.list[missing].title().to_owned(), cause })
-    }
-
-    fn attend(&mut self, layout: Option<Layout>, now_ns: u64) {
-        for camera in 0..self.list.len() {
-            // Already logged and counted where it happened.
-            let _ = self.attend_one(camera, layout, now_ns);
-        }
-    }
-
-    fn attend_one(
-        &mut self,
-        camera: usize,
-        layout: Option<Layout>,
-        now_ns: u64,
-    ) -> Result<(), DeviceError> {
-        let supervised = &mut self.list[camera];
-        if !supervised.attend(self.expected, self.feeds[camera].empty_ns, now_ns)? {
-            return Ok(());
-        }
-        let Some(stream) = supervised.stream() else { return Ok(()) };
-        match self.feeds[camera].begin(stream, supervised.title(), layout, now_ns) {
-            Ok(()) => Ok(()),
-            Err(error) => {
-                supervised.fail(Fault::FormatChanged, &error, now_ns);
-                Err(error)
-            }
-        }
-    }
-
-    fn all_stream(&self) -> bool {
-        self.list.iter().all(|camera| camera.stream().is_some())
-    }
-
-    fn given_up(&self) -> Option<(&str, &DeviceError)> {
-        self.list.iter().find_map(|camera| Some((camera.title(), camera.given_up()?)))
-    }
-
-    /// When to attend to the cameras again while one of them is away.
-    fn due_ns(&self, now_ns: u64) -> u64 {
-        let due = self.list.iter().filter_map(Supervised::due_ns).min();
-        let look_again = now_ns.saturating_add(OPENING_NS);
-        due.map_or(look_again, |due| due.clamp(now_ns.saturating_add(1), look_again))
-    }
-
-    /// The slowest camera's rate decides how many pairs there can be.
-    fn rate_hz(&self) -> Option<f64> {
-        let rates = self.list.iter().filter_map(|camera| camera.stream()?.rate_hz());
-        rates.reduce(f64::min)
-    }
-
-    /// What luma and chroma mean, by the word of the first camera that is there.
-    fn colour(&self, origin: &str) -> YuvEncoding {
-        let mut tags = self.list.iter().filter_map(|camera| Some(camera.stream()?.format().colour));
-        let Some(first) = tags.next() else { return YuvEncoding::default() };
-        let colour = yuv_encoding(first);
-        if !first.is_known() {
-            log::warn!("{origin}: an unknown encoding of colours is taken for BT.601");
-        }
-        if tags.any(|other| yuv_encoding(other) != colour) {
-            log::warn!("{origin}: the cameras encode colours differently; the first one's is used");
-        }
-        colour
-    }
-
-    /// How many images of each camera may wait: what it has, less one that is lent or filled, and one to fill.
-    fn depths(&self) -> [usize; 2] {
-        std::array::from_fn(|camera| {
-            let buffers = self.list.get(camera).and_then(Supervised::stream);
-            let buffers = buffers.map_or(0, CameraStream::buffer_count);
-            buffers.saturating_sub(2).clamp(1, DEPTH_MAX)
-        })
-    }
-
-    /// Takes everything that running cameras have and gives it back at once.
-    fn discard(&mut self, now_ns: u64) {
-        for camera in 0..self.list.len() {
-            for _ in 0..DRAIN_MAX {
-                let Some(stream) = self.list[camera].stream_mut() else { break };
-                match stream.dequeue(0) {
-                    Ok(Dequeued::Filled(filled)) => {
-                        if self.judge(camera, &filled, now_ns).is_some() {
-                            self.list[camera].health.unpaired += 1;
-                        }
-                        self.queue(camera, filled.index, now_ns);
-                    }
-                    Ok(Dequeued::Nothing | Dequeued::SourceChanged) => break,
-                    Err(error) => self.list[camera].fail(fault_of(&error), &error, now_ns),
-                }
-            }
-            self.feeds[camera].empty_ns = now_ns;
-        }
-    }
-
-    /// Counts an image; `None` if it cannot be used.
-    fn judge(&mut self, camera: usize, filled: &Filled, now_ns: u64) -> Option<Moment> {
-        let (supervised, feed) = (&mut self.list[camera], &mut self.feeds[camera]);
-        let (moment, step) = feed.timeline.place(filled, now_ns, feed.empty_ns, self.period_ns);
-        let health = &mut supervised.health;
-        health.images += 1;
-        match step {
-            Step::Forward { missing } => {
-                health.dropped += missing;
-                health.gaps += u64::from(missing > 0);
-            }
-            Step::Restarted => health.faults.count(Fault::SequenceRestarted),
-        }
-        let stream = supervised.stream()?;
-        let readable = feed.views.iter().flatten().all(|view| match feed.decoded {
-            Some(_) => stream.plane(filled.index, 0).is_some_and(|jpeg| !jpeg.is_empty()),
-            None => view.image(stream, filled.index).is_some(),
-        });
-        let health = &mut supervised.health;
-        if filled.damaged {
-            health.damaged += 1;
-        } else if !readable {
-            health.unreadable += 1;
-        } else {
-            // A JPEG is known to be good when it is decoded.
-            supervised.good(now_ns);
-            return Some(moment);
-        }
-        supervised.bad();
-        None
-    }
-
-    /// Decodes what has to be decoded; whether the image is whole.
-    fn decode(&mut self, camera: usize, buffer: usize) -> bool {
-        let Some(stream) = self.list[camera].stream() else { return false };
-        let Some(decoded) = &mut self.feeds[camera].decoded else { return true };
-        let whole = stream.plane(buffer, 0).is_some_and(|jpeg| decoded.decode(jpeg));
-        if !whole {
-            self.list[camera].health.unreadable += 1;
-            self.list[camera].bad();
-        }
-        whole
-    }
-
-    fn image(&self, camera: usize, buffer: usize, view: usize) -> Option<Image<'_>> {
-        let feed = &self.feeds[camera];
-        let view = feed.views[view]?;
-        match &feed.decoded {
-            Some(decoded) => view.decoded(&decoded.pixels),
-            None => view.image(self.list[camera].stream()?, buffer),
-        }
-    }
-
-    fn release(&mut self, side: Side, buffer: usize, why: Release, now_ns: u64) {
-        let camera = side as usize;
-        let health = &mut self.list[camera].health;
-        match why {
-            Release::Superseded => health.superseded += 1,
-            Release::Unpaired => health.unpaired += 1,
-            Release::Stale | Release::Flushed => {}
-        }
-        self.queue(camera, buffer, now_ns);
-    }
-
-    /// Gives a buffer back to its driver. Buffers of a stream that is over went with it.
-    fn queue(&mut self, camera: usize, buffer: usize, now_ns: u64) {
-        let Some(stream) = self.list[camera].stream_mut() else { return };
-        if let Err(error) = stream.queue(buffer) {
-            self.list[camera].fail(fault_of(&error), &error, now_ns);
-        }
-    }
-}
-
-impl Feed {
-    /// A stream began.
-    fn begin(
-        &mut self,
-        stream: &dyn CameraStream,
-        title: &str,
-        layout: Option<Layout>,
-        now_ns: u64,
-    ) -> Result<(), DeviceError> {
-        let format = stream.format();
-        let coding = coding(format.code).ok_or_else(|| DeviceError::Unsupported {
-            device: title.to_owned(),
-            field: "format".into(),
-            found: format.code.to_string(),
-            expected: "a pixel format that is understood".into(),
-        })?;
-        let pixels = coding.pixel_format();
-        let mut buffers = format.clone();
-        if coding == Coding::Jpeg {
-            // The views lie in what is decoded, which has no padding.
-            buffers.planes.iter_mut().for_each(|plane| plane.stride_bytes = 0);
-            if self.decoded.is_none() {
-                self.decoded = Some(Decoded::new(format.size));
-            }
-        }
-        self.views = match layout {
-            Some(layout) => View::halves(title, &buffers, pixels, layout)?.map(Some),
-            None => [Some(View::whole(title, &buffers, pixels)?), None],
-        };
-        self.timeline.rebuilt();
-        self.empty_ns = now_ns;
-        Ok(())
-    }
-}
-
-fn at_start(error: DeviceError) -> CaptureError {
-    match error {
-        DeviceError::Unsupported { device, field, found, expected } => {
-            let found = format!("{field} {found}");
-            CaptureError::Configuration { origin: device, field: "source", found, expected }
-        }
-        DeviceError::NotACamera { device, found } => CaptureError::Configuration {
-            origin: device,
-            field: "source",
-            found,
-            expected: "a V4L2 video capture device with streaming".into(),
-        },
-        error => CaptureError::Open { origin: "camera".into(), cause: Box::new(error) },
-    }
-}
-
 fn stamp(moment: &Moment) -> Stamp {
     let time_ns = moment.driver_ns.unwrap_or(moment.arrival_ns);
     Stamp { time_ns, sequence: moment.sequence }
@@ -769,17 +477,13 @@ fn period_ns(rate_hz: f64) -> u64 {
     crate::nanoseconds(1.0 / rate_hz).unwrap_or(u64::MAX / 4).clamp(1, u64::MAX / 4)
 }
 
-fn nanoseconds(duration: Duration) -> u64 {
+pub(super) fn nanoseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// For drivers and configurations that do not say.
 const RATE_GUESS_HZ: f64 = 30.0;
-/// More than any driver's queue holds; a camera that is faster than its reader must not keep it here.
-const DRAIN_MAX: usize = 64;
 /// How long an image is waited for before the cameras are attended to again.
 const WAIT_NS: u64 = 100_000_000;
-/// How often to look whether a camera is open.
-const OPENING_NS: u64 = 5_000_000;
 /// The closest watch for arrivals.
 const SLICE_MIN_NS: u64 = 500_000;

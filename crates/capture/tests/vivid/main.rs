@@ -55,6 +55,7 @@ const CHECKS: &[(&str, fn())] = &[
         "sources/one_device_with_both_views_is_a_source",
         sources::one_device_with_both_views_is_a_source,
     ),
+    ("sources/multi_planar_images_are_views", sources::multi_planar_images_are_views),
     ("sources/settings_that_cannot_be_are_refused", sources::settings_that_cannot_be_are_refused),
     ("sources/dropped_buffers_are_counted", sources::dropped_buffers_are_counted),
     ("sources/a_silent_camera_is_rebuilt", sources::a_silent_camera_is_rebuilt),

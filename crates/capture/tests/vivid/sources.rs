@@ -5,13 +5,13 @@ use super::faults::{
     DAMAGE, DISCONNECT, DROPPED, FAIL_QBUF, FAIL_REQBUFS, FAIL_STREAMON, FATAL, WRAP_SEQUENCE,
     WRAP_TIME, set,
 };
-use super::{LEFT, RIGHT};
+use super::{LEFT, MULTI_PLANAR, RIGHT};
 use occdepth_capture::stereo::{
     CameraHealth, CameraSettings, Fault, Layout, MonotonicClock, Pairing, Ports, SourceState,
     StereoCameras, StereoOptions, V4l2Port,
 };
 use occdepth_capture::v4l2::{FourCc, Setting};
-use occdepth_capture::{Capture, CaptureError, FrameSource};
+use occdepth_capture::{Capture, CaptureError, FrameSource, PixelFormat};
 use occdepth_geometry::ImageSize;
 use std::time::{Duration, Instant};
 
@@ -117,6 +117,23 @@ pub(crate) fn one_device_with_both_views_is_a_source() {
         pairs(&mut source, 5);
         assert_eq!(source.health().pairing, Some(Pairing::OneImage));
     }
+}
+
+pub(crate) fn multi_planar_images_are_views() {
+    let settings = CameraSettings {
+        path: MULTI_PLANAR.into(),
+        format: Some(FourCc(*b"NM12")),
+        size: SIZE,
+        rate_hz: None,
+        buffers: 4,
+        controls: Vec::new(),
+    };
+    let device = Box::new(V4l2Port::new(settings));
+    let options = StereoOptions::new(ImageSize { width: 320, height: 360 });
+    let ports = Ports::One { device, layout: Layout::SideBySide };
+    let mut source = StereoCameras::open(ports, &options, Box::new(MonotonicClock)).unwrap();
+    assert_eq!(source.description().format, PixelFormat::Nv12);
+    pairs(&mut source, 5);
 }
 
 pub(crate) fn settings_that_cannot_be_are_refused() {

@@ -1,0 +1,308 @@
+//! The cameras of a source, one or two: opening them, taking their images, giving buffers back.
+
+use super::camera::{CameraStream, Clock};
+use super::health::Fault;
+use super::jpeg::Decoded;
+use super::pairing::{DEPTH_MAX, Release, Side};
+use super::source::{StereoOptions, nanoseconds};
+use super::supervision::{Expected, Supervised, fault_of};
+use super::timeline::{Moment, Step, Timeline};
+use super::view::{Coding, Layout, View, coding, yuv_encoding};
+use crate::v4l2::{Dequeued, DeviceError, Filled, Recovery};
+use crate::{CaptureError, Image, YuvEncoding};
+use occdepth_geometry::ImageSize;
+
+/// One camera or two, and what is known of their images.
+#[derive(Debug)]
+pub(super) struct Cameras {
+    pub(super) list: Vec<Supervised>,
+    pub(super) feeds: Vec<Feed>,
+    pub(super) expected: Option<Expected>,
+    pub(super) period_ns: u64,
+    /// A stream has ended since all of them ran.
+    pub(super) flushed: bool,
+}
+
+/// The images of one camera.
+#[derive(Debug, Default)]
+pub(super) struct Feed {
+    pub(super) timeline: Timeline,
+    /// When the driver's queue was last seen empty.
+    pub(super) empty_ns: u64,
+    /// One view, or both in one image.
+    views: [Option<View>; 2],
+    decoded: Option<Decoded>,
+}
+
+impl Cameras {
+    pub(super) fn new(list: Vec<Supervised>) -> Self {
+        let feeds = list.iter().map(|_| Feed::default()).collect();
+        Self { list, feeds, expected: None, period_ns: 1, flushed: true }
+    }
+
+    /// Opens all cameras.
+    pub(super) fn start(
+        &mut self,
+        origin: &str,
+        size: ImageSize,
+        layout: Option<Layout>,
+        options: &StereoOptions,
+        clock: &dyn Clock,
+    ) -> Result<(), CaptureError> {
+        let deadline_ns = clock.now_ns().saturating_add(nanoseconds(options.start_within));
+        let mut failures: Vec<Option<DeviceError>> = vec![None; self.list.len()];
+        loop {
+            let now_ns = clock.now_ns();
+            for (camera, failure) in failures.iter_mut().enumerate() {
+                match self.attend_one(camera, layout, now_ns) {
+                    Ok(()) => {}
+                    Err(error) if error.recovery() == Recovery::Change => {
+                        return Err(at_start(error));
+                    }
+                    Err(error) => *failure = Some(error),
+                }
+                // The first camera decides for the other.
+                if let Some(stream) = self.list[camera].stream() {
+                    let code = stream.format().code;
+                    self.expected.get_or_insert(Expected { code, size });
+                }
+            }
+            if self.all_stream() {
+                return Ok(());
+            }
+            if now_ns >= deadline_ns {
+                break;
+            }
+            clock.sleep_until(self.due_ns(now_ns).min(deadline_ns));
+        }
+        if options.start_without && self.expected.is_some() {
+            log::warn!("{origin}: started without all cameras");
+            return Ok(());
+        }
+        let missing = self.list.iter().position(|camera| camera.stream().is_none()).unwrap_or(0);
+        let cause: Box<dyn std::error::Error + Send + Sync> = match failures[missing].take() {
+            Some(error) => Box::new(error),
+            None => format!("it did not open within {:?}", options.start_within).into(),
+        };
+        Err(CaptureError::Open { origin: self.list[missing].title().to_owned(), cause })
+    }
+
+    pub(super) fn attend(&mut self, layout: Option<Layout>, now_ns: u64) {
+        for camera in 0..self.list.len() {
+            // Already logged and counted where it happened.
+            let _ = self.attend_one(camera, layout, now_ns);
+        }
+    }
+
+    pub(super) fn attend_one(
+        &mut self,
+        camera: usize,
+        layout: Option<Layout>,
+        now_ns: u64,
+    ) -> Result<(), DeviceError> {
+        let supervised = &mut self.list[camera];
+        if !supervised.attend(self.expected, self.feeds[camera].empty_ns, now_ns)? {
+            return Ok(());
+        }
+        let Some(stream) = supervised.stream() else { return Ok(()) };
+        match self.feeds[camera].begin(stream, supervised.title(), layout, now_ns) {
+            Ok(()) => Ok(()),
+            Err(error) => {
+                supervised.fail(Fault::FormatChanged, &error, now_ns);
+                Err(error)
+            }
+        }
+    }
+
+    pub(super) fn all_stream(&self) -> bool {
+        self.list.iter().all(|camera| camera.stream().is_some())
+    }
+
+    pub(super) fn given_up(&self) -> Option<(&str, &DeviceError)> {
+        self.list.iter().find_map(|camera| Some((camera.title(), camera.given_up()?)))
+    }
+
+    /// When to attend to the cameras again while one of them is away.
+    pub(super) fn due_ns(&self, now_ns: u64) -> u64 {
+        let due = self.list.iter().filter_map(Supervised::due_ns).min();
+        let look_again = now_ns.saturating_add(OPENING_NS);
+        due.map_or(look_again, |due| due.clamp(now_ns.saturating_add(1), look_again))
+    }
+
+    /// The slowest camera's rate decides how many pairs there can be.
+    pub(super) fn rate_hz(&self) -> Option<f64> {
+        let rates = self.list.iter().filter_map(|camera| camera.stream()?.rate_hz());
+        rates.reduce(f64::min)
+    }
+
+    /// What luma and chroma mean, by the word of the first camera that is there.
+    pub(super) fn colour(&self, origin: &str) -> YuvEncoding {
+        let mut tags = self.list.iter().filter_map(|camera| Some(camera.stream()?.format().colour));
+        let Some(first) = tags.next() else { return YuvEncoding::default() };
+        let colour = yuv_encoding(first);
+        if !first.is_known() {
+            log::warn!("{origin}: an unknown encoding of colours is taken for BT.601");
+        }
+        if tags.any(|other| yuv_encoding(other) != colour) {
+            log::warn!("{origin}: the cameras encode colours differently; the first one's is used");
+        }
+        colour
+    }
+
+    /// How many images of each camera may wait: what it has, less one that is lent or filled, and one to fill.
+    pub(super) fn depths(&self) -> [usize; 2] {
+        std::array::from_fn(|camera| {
+            let buffers = self.list.get(camera).and_then(Supervised::stream);
+            let buffers = buffers.map_or(0, CameraStream::buffer_count);
+            buffers.saturating_sub(2).clamp(1, DEPTH_MAX)
+        })
+    }
+
+    /// Takes everything that running cameras have and gives it back at once.
+    pub(super) fn discard(&mut self, now_ns: u64) {
+        for camera in 0..self.list.len() {
+            for _ in 0..DRAIN_MAX {
+                let Some(stream) = self.list[camera].stream_mut() else { break };
+                match stream.dequeue(0) {
+                    Ok(Dequeued::Filled(filled)) => {
+                        if self.judge(camera, &filled, now_ns).is_some() {
+                            self.list[camera].health.unpaired += 1;
+                        }
+                        self.queue(camera, filled.index, now_ns);
+                    }
+                    Ok(Dequeued::Nothing | Dequeued::SourceChanged) => break,
+                    Err(error) => self.list[camera].fail(fault_of(&error), &error, now_ns),
+                }
+            }
+            self.feeds[camera].empty_ns = now_ns;
+        }
+    }
+
+    /// Counts an image; `None` if it cannot be used.
+    pub(super) fn judge(&mut self, camera: usize, filled: &Filled, now_ns: u64) -> Option<Moment> {
+        let (supervised, feed) = (&mut self.list[camera], &mut self.feeds[camera]);
+        let (moment, step) = feed.timeline.place(filled, now_ns, feed.empty_ns, self.period_ns);
+        let health = &mut supervised.health;
+        health.images += 1;
+        match step {
+            Step::Forward { missing } => {
+                health.dropped += missing;
+                health.gaps += u64::from(missing > 0);
+            }
+            Step::Restarted => health.faults.count(Fault::SequenceRestarted),
+        }
+        let stream = supervised.stream()?;
+        let readable = feed.views.iter().flatten().all(|view| match feed.decoded {
+            Some(_) => stream.plane(filled.index, 0).is_some_and(|jpeg| !jpeg.is_empty()),
+            None => view.image(stream, filled.index).is_some(),
+        });
+        let health = &mut supervised.health;
+        if filled.damaged {
+            health.damaged += 1;
+        } else if !readable {
+            health.unreadable += 1;
+        } else {
+            // A JPEG is known to be good when it is decoded.
+            supervised.good(now_ns);
+            return Some(moment);
+        }
+        supervised.bad();
+        None
+    }
+
+    /// Decodes what has to be decoded; whether the image is whole.
+    pub(super) fn decode(&mut self, camera: usize, buffer: usize) -> bool {
+        let Some(stream) = self.list[camera].stream() else { return false };
+        let Some(decoded) = &mut self.feeds[camera].decoded else { return true };
+        let whole = stream.plane(buffer, 0).is_some_and(|jpeg| decoded.decode(jpeg));
+        if !whole {
+            self.list[camera].health.unreadable += 1;
+            self.list[camera].bad();
+        }
+        whole
+    }
+
+    pub(super) fn image(&self, camera: usize, buffer: usize, view: usize) -> Option<Image<'_>> {
+        let feed = &self.feeds[camera];
+        let view = feed.views[view]?;
+        match &feed.decoded {
+            Some(decoded) => view.decoded(&decoded.pixels),
+            None => view.image(self.list[camera].stream()?, buffer),
+        }
+    }
+
+    pub(super) fn release(&mut self, side: Side, buffer: usize, why: Release, now_ns: u64) {
+        let camera = side as usize;
+        let health = &mut self.list[camera].health;
+        match why {
+            Release::Superseded => health.superseded += 1,
+            Release::Unpaired => health.unpaired += 1,
+            Release::Stale | Release::Flushed => {}
+        }
+        self.queue(camera, buffer, now_ns);
+    }
+
+    /// Gives a buffer back to its driver. Buffers of a stream that is over went with it.
+    pub(super) fn queue(&mut self, camera: usize, buffer: usize, now_ns: u64) {
+        let Some(stream) = self.list[camera].stream_mut() else { return };
+        if let Err(error) = stream.queue(buffer) {
+            self.list[camera].fail(fault_of(&error), &error, now_ns);
+        }
+    }
+}
+
+impl Feed {
+    /// A stream began.
+    pub(super) fn begin(
+        &mut self,
+        stream: &dyn CameraStream,
+        title: &str,
+        layout: Option<Layout>,
+        now_ns: u64,
+    ) -> Result<(), DeviceError> {
+        let format = stream.format();
+        let coding = coding(format.code).ok_or_else(|| DeviceError::Unsupported {
+            device: title.to_owned(),
+            field: "format".into(),
+            found: format.code.to_string(),
+            expected: "a pixel format that is understood".into(),
+        })?;
+        let pixels = coding.pixel_format();
+        let mut buffers = format.clone();
+        if coding == Coding::Jpeg {
+            // The views lie in what is decoded, which has no padding.
+            buffers.planes.iter_mut().for_each(|plane| plane.stride_bytes = 0);
+            if self.decoded.is_none() {
+                self.decoded = Some(Decoded::new(format.size));
+            }
+        }
+        self.views = match layout {
+            Some(layout) => View::halves(title, &buffers, pixels, layout)?.map(Some),
+            None => [Some(View::whole(title, &buffers, pixels)?), None],
+        };
+        self.timeline.rebuilt();
+        self.empty_ns = now_ns;
+        Ok(())
+    }
+}
+
+fn at_start(error: DeviceError) -> CaptureError {
+    match error {
+        DeviceError::Unsupported { device, field, found, expected } => {
+            let found = format!("{field} {found}");
+            CaptureError::Configuration { origin: device, field: "source", found, expected }
+        }
+        DeviceError::NotACamera { device, found } => CaptureError::Configuration {
+            origin: device,
+            field: "source",
+            found,
+            expected: "a V4L2 video capture device with streaming".into(),
+        },
+        error => CaptureError::Open { origin: "camera".into(), cause: Box::new(error) },
+    }
+}
+
+/// More than any driver's queue holds; a camera that is faster than its reader must not keep it here.
+pub(super) const DRAIN_MAX: usize = 64;
+/// How often to look whether a camera is open.
+const OPENING_NS: u64 = 5_000_000;
