@@ -1,4 +1,6 @@
-//! `occdepth rig`: shows, checks and imports stereo rigs.
+//! `occdepth rig`: shows, checks, imports and exports stereo rigs.
+
+mod import;
 
 use super::{Failure, output};
 use clap::Args;
@@ -17,8 +19,10 @@ pub(crate) enum Command {
     Show(Show),
     /// Checks that a rig file is valid and says what it describes
     Check(Check),
-    /// Converts a calibration to the native format
-    Import(Import),
+    /// Converts a calibration of another program to the native format
+    Import(import::Import),
+    /// Writes a rig as another program has it
+    Export(import::Export),
 }
 
 /// The file of a rig.
@@ -64,21 +68,12 @@ pub(crate) struct Check {
     file: RigFile,
 }
 
-#[derive(Debug, Args)]
-pub(crate) struct Import {
-    #[command(flatten)]
-    file: RigFile,
-
-    /// The native TOML to write; standard output when absent
-    #[arg(short, long, value_name = "FILE")]
-    output: Option<PathBuf>,
-}
-
 pub(crate) fn run(command: &Command) -> Result<(), Failure> {
     match command {
         Command::Show(arguments) => show(arguments),
         Command::Check(arguments) => check(arguments),
-        Command::Import(arguments) => import(arguments),
+        Command::Import(arguments) => import::import(arguments),
+        Command::Export(arguments) => import::export(arguments),
     }
 }
 
@@ -141,17 +136,6 @@ fn show(arguments: &Show) -> Result<(), Failure> {
 fn check(arguments: &Check) -> Result<(), Failure> {
     let rig = read(&arguments.file)?;
     output::print_line(format_args!("{}valid", summary(&rig)))
-}
-
-fn import(arguments: &Import) -> Result<(), Failure> {
-    let toml = read(&arguments.file)?.to_toml();
-    match &arguments.output {
-        Some(path) => output::write_file(path, |out| {
-            use std::io::Write as _;
-            out.write_all(toml.as_bytes())
-        }),
-        None => output::print(toml.as_bytes()),
-    }
 }
 
 /// What a person wants to know first.

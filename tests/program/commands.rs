@@ -1,6 +1,6 @@
 //! Subcommands that look at files: `rig`, `network`, `completions`, `infer`.
 
-use crate::support::{shared, succeed, text};
+use crate::support::{run, shared, succeed, text};
 use serde_json::Value;
 use std::fs;
 
@@ -56,6 +56,49 @@ fn the_demo_rig_is_valid_and_imports_to_itself() {
     succeed(&["rig", "import", DEMO_RIG, "-o", text(&copy)]);
     let shown = |rig| succeed(&["rig", "show", rig, "--json"]);
     assert_eq!(shown(DEMO_RIG), shown(text(&copy)));
+}
+
+/// A rig goes out in every format that has it, is recognised, and comes back.
+#[test]
+fn rigs_are_exported_and_imported() {
+    let directory = tempfile::tempdir().unwrap();
+    let shown = |rig: &str| {
+        let shown: Value = serde_json::from_str(&succeed(&["rig", "show", rig, "--json"])).unwrap();
+        (shown["left"].clone(), shown["right"].clone(), shown["baseline_m"].as_f64().unwrap())
+    };
+    let (left, right, baseline_m) = shown(DEMO_RIG);
+    for (format, files) in [
+        ("opencv", &["stereo.yml"][..]),
+        ("ros", &["right.yaml", "left.yaml"]),
+        ("kalibr", &["camchain.yaml"]),
+        ("euroc", &["cam0_sensor.yaml", "cam1_sensor.yaml"]),
+        ("basalt", &["calibration.json"]),
+        ("kitti-raw", &["calib_cam_to_cam.txt"]),
+    ] {
+        succeed(&["rig", "export", DEMO_RIG, "--format", format, "-o", text(directory.path())]);
+        let back = directory.path().join(format!("{format}.toml"));
+        let files: Vec<_> = files.iter().map(|name| directory.path().join(name)).collect();
+        let mut arguments = vec!["rig", "import", "-o", text(&back)];
+        arguments.extend(files.iter().map(|path| text(path)));
+        let says = succeed(&arguments);
+        assert!(says.contains(&format!("format {format}\n")), "{says}");
+        assert!(says.contains("left_from_ego"), "the missing mount is not said: {says}");
+        let (left_back, right_back, baseline_back_m) = shown(text(&back));
+        assert_eq!((left_back, right_back), (left.clone(), right.clone()), "{format}");
+        assert!((baseline_back_m - baseline_m).abs() < 1e-9, "{format}: {baseline_back_m}");
+    }
+    // In other units.
+    let kalibr = directory.path().join("camchain.yaml");
+    let toml = succeed(&["rig", "import", text(&kalibr), "--unit", "mm", "--name", "small"]);
+    assert!(
+        toml.contains("name = \"small\"") && toml.contains("translation_m = [-0.00054"),
+        "{toml}"
+    );
+    let physical = directory.path().join("opencv.toml");
+    let refused = run(&["rig", "export", text(&physical), "--format", "kitti-odometry"]);
+    assert_eq!(refused.status.code(), Some(2));
+    let refused = run(&["rig", "import", "README.md"]);
+    assert_eq!(refused.status.code(), Some(2));
 }
 
 /// The numbers of `rig show` are OpenCV's; the golden file was computed with it.
