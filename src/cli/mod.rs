@@ -1,5 +1,6 @@
 //! The program's subcommands, one file each.
 
+mod camera;
 mod completions;
 mod demo;
 mod draw;
@@ -44,7 +45,10 @@ enum Command {
     Infer(infer::Arguments),
     /// Shows the grids of a running stream
     Watch(watch::Arguments),
-    /// Shows, checks and imports stereo rigs
+    /// Lists, probes and tries cameras
+    #[command(subcommand)]
+    Camera(camera::Command),
+    /// Shows, checks, imports and exports stereo rigs
     #[command(subcommand)]
     Rig(rig::Command),
     /// Shows what an exported network promises, and checks that it is computed right
@@ -68,6 +72,7 @@ impl Cli {
             Command::Run(arguments) => run::run(&arguments),
             Command::Infer(arguments) => infer::run(&arguments),
             Command::Watch(arguments) => watch::run(&arguments),
+            Command::Camera(command) => camera::run(&command),
             Command::Rig(command) => rig::run(&command),
             Command::Network(command) => network::run(&command),
             Command::Completions(arguments) => completions::run(&arguments),

@@ -3,6 +3,9 @@
 #
 #   tests/vm/run.sh [amd64|arm64]
 #
+# On amd64 the program goes along if it has been built (target/release/occdepth), and runs with these cameras from
+# `camera list` to a grid that a client has read.
+#
 # Needs Debian's packages, which it installs when they are missing (as root): QEMU, cpio, kmod, xz; a kernel with vivid and
 # a static busybox are downloaded and unpacked, not installed. For arm64 also a cross linker and Rust's standard
 # library for it. Everything made lies in target/vm. Emulated (TCG) on purpose: no /dev/kvm is needed, and nested
@@ -101,6 +104,18 @@ cp "$tests" "$root/bin/vivid-tests"
 strip "$root/bin/vivid-tests" 2>/dev/null || true
 cp "$here/init" "$root/init"
 chmod +x "$root/init"
+program=target/release/occdepth
+if [ "$arch" = amd64 ] && [ -x "$program" ]; then
+    cp "$program" "$root/bin/"
+    cp "$here/program.sh" "$root/bin/"
+    # This one is dynamic: its libraries go along, at their own places.
+    ldd "$program" | grep -o '/[^ ]*' | while read -r library; do
+        mkdir -p "$root$(dirname "$library")"
+        cp -L "$library" "$root$library"
+    done
+else
+    echo "SKIPPED vm/program: needs target/release/occdepth for the guest"
+fi
 printf 'root:x:0:\nvideo:x:44:\n' > "$root/etc/group"
 printf 'root:x:0:0::/:/bin/sh\nnobody:x:65534:65534::/:/bin/false\n' > "$root/etc/passwd"
 modprobe -d "$work/kernel" -S "$version" -n --show-depends vivid | awk '$1 == "insmod" { print $2 }' |
@@ -116,5 +131,8 @@ timeout 150 "${qemu[@]}" -accel tcg,thread=multi -smp 2 -m 512 -nodefaults -nogr
     -append "console=$console panic=-1 quiet nokaslr mitigations=off" </dev/null || true
 tr -d '\r' < "$work/serial.log" | grep -vE '^\[ *[0-9.]+\] ' || true
 say "done"
-# The program prints its verdict last, so one that died has none.
+# Verdicts come last, so a test program that died has none.
+if [ -e "$root/bin/program.sh" ]; then
+    tr -d '\r' < "$work/serial.log" | grep -qx 'program: 0 failed'
+fi
 tr -d '\r' < "$work/serial.log" | grep -qE '^vivid: [0-9]+ passed, 0 failed$'
