@@ -1,5 +1,6 @@
 //! Stereo calibration: reading and writing the calibration files that people have, and making new ones from
-//! pictures of a chessboard.
+//! corners of a chessboard. (Finding the corners is not here yet, and so no command calibrates.)
 #![forbid(unsafe_code)]
 
+pub mod bundle;
 pub mod formats;
