@@ -123,6 +123,7 @@ pub struct OutputSamples {
     /// Row-major positions, strictly ascending.
     pub indices: Vec<u32>,
     /// The values there; as many as positions.
+    #[serde(deserialize_with = "narrowed")]
     pub values: Vec<f32>,
 }
 
@@ -409,6 +410,13 @@ impl SelfTest {
         }
         Ok(())
     }
+}
+
+/// Numbers of a document as f32. One beyond its range becomes infinite, which the check of the field then names; read as
+/// f32, `serde_json` would refuse the document at a position, if one of its features (`float_roundtrip`) is on.
+#[expect(clippy::cast_possible_truncation, reason = "the point of it")]
+fn narrowed<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<f32>, D::Error> {
+    Ok(Vec::<f64>::deserialize(deserializer)?.into_iter().map(|value| value as f32).collect())
 }
 
 impl OutputSamples {
