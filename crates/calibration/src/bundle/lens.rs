@@ -17,6 +17,16 @@ pub enum Lens {
 }
 
 impl Lens {
+    /// As people name it on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::RadialTangential4 => "radial-tangential-4",
+            Self::RadialTangential5 => "radial-tangential-5",
+            Self::RadialTangential8 => "radial-tangential-8",
+            Self::KannalaBrandt => "kannala-brandt",
+        }
+    }
+
     /// Number of distortion coefficients.
     pub fn coefficients(self) -> usize {
         match self {

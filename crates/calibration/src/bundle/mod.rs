@@ -57,7 +57,8 @@ pub struct Options {
     pub lens: Lens,
     /// Of both cameras.
     pub image_size: ImageSize,
-    /// Drops corners that lie further off than [`OUTLIER_SIGMA`] robust standard deviations and fits again.
+    /// Leaves out corners that lie further off than [`OUTLIER_SIGMA`] robust standard deviations, and pairs of which less
+    /// than half of a view's corners remain, and fits again until that changes nothing.
     pub reject_outliers: bool,
 }
 
@@ -70,10 +71,10 @@ pub struct Adjustment {
     pub right_from_left: Pose,
     /// Of each pair.
     pub left_from_board: Vec<Pose>,
-    /// Distance of every corner to its projection, pixels: by pair, view and corner.
-    pub errors_px: Vec<[Vec<f64>; 2]>,
-    /// Pair, view and corner of what was left out.
-    pub outliers: Vec<[usize; 3]>,
+    /// From where each corner projects to, to where it was found (x, y), pixels: by pair, view and corner.
+    pub residuals_px: Vec<[Vec<[f64; 2]>; 2]>,
+    /// Whether a corner counted: by pair, view and corner.
+    pub kept: Vec<[Vec<bool>; 2]>,
     /// Standard deviations: both cameras' parameters, then rotation (rad) and translation of
     /// `right_from_left`.
     pub deviations: Vec<f64>,
@@ -85,19 +86,45 @@ impl Adjustment {
     /// `OpenCV`'s RMS of `stereoCalibrate`: the root of the sum of squared distances in both images over the
     /// number of corners in both images. Outliers are left out.
     pub fn rms_px(&self) -> f64 {
-        let (mut sum, mut count) = (0.0, 0_usize);
-        for (pair, views) in self.errors_px.iter().enumerate() {
-            for (view, errors) in views.iter().enumerate() {
-                for (corner, error) in errors.iter().enumerate() {
-                    if !self.outliers.contains(&[pair, view, corner]) {
-                        sum += error * error;
-                        count += 1;
-                    }
-                }
+        rms((0..self.kept.len()).flat_map(|pair| [0, 1].map(|view| (pair, view))), self)
+    }
+
+    /// The same of one view of one pair; `None` where all of its corners were left out.
+    pub fn view_rms_px(&self, pair: usize, view: usize) -> Option<f64> {
+        let counts = self.kept[pair][view].contains(&true);
+        counts.then(|| rms(std::iter::once((pair, view)), self))
+    }
+
+    /// Pair, view (0 left, 1 right) and corner of what was left out.
+    pub fn outliers(&self) -> impl Iterator<Item = [usize; 3]> + '_ {
+        self.kept.iter().enumerate().flat_map(|(pair, views)| {
+            views.iter().enumerate().flat_map(move |(view, kept)| {
+                let left_out = kept.iter().enumerate().filter(|(_, kept)| !**kept);
+                left_out.map(move |(corner, _)| [pair, view, corner])
+            })
+        })
+    }
+
+    /// Pairs that were left out as a whole: most of a view did not fit the others.
+    pub fn dropped(&self) -> impl Iterator<Item = usize> + '_ {
+        let used = |views: &[Vec<bool>; 2]| views.iter().any(|kept| kept.contains(&true));
+        self.kept.iter().enumerate().filter(move |(_, views)| !used(views)).map(|(pair, _)| pair)
+    }
+}
+
+/// Of the corners of some views (pair, view) that counted.
+fn rms(views: impl Iterator<Item = (usize, usize)>, adjustment: &Adjustment) -> f64 {
+    let (mut sum, mut count) = (0.0, 0_usize);
+    for (pair, view) in views {
+        let residuals = &adjustment.residuals_px[pair][view];
+        for ([x, y], kept) in residuals.iter().zip(&adjustment.kept[pair][view]) {
+            if *kept {
+                sum += x * x + y * y;
+                count += 1;
             }
         }
-        (sum / count.max(1) as f64).sqrt()
     }
+    (sum / count.max(1) as f64).sqrt()
 }
 
 /// Why there is no calibration.
@@ -108,6 +135,17 @@ pub enum BundleError {
         "{found} usable pairs, expected at least {MIN_PAIRS}: take more, tilted and near the image's rim"
     )]
     TooFewPairs {
+        /// Pairs given.
+        found: usize,
+    },
+    /// Too few views fit together.
+    #[error(
+        "{dropped} of {found} pairs do not fit the others (did the board or a camera move between the two images of a pair?), \
+         expected at least {MIN_PAIRS} that do"
+    )]
+    Inconsistent {
+        /// Left out.
+        dropped: usize,
         /// Pairs given.
         found: usize,
     },
@@ -184,10 +222,16 @@ pub fn adjust(
         left_from_board: left_poses,
     };
     let mut steps = problem.converge(&mut state);
-    let mut outliers = Vec::new();
     if options.reject_outliers {
-        outliers = problem.reject(&state);
-        if !outliers.is_empty() {
+        // What looks wrong at first may be right once what is wrong is out, so each round judges all corners anew.
+        for _ in 0..REJECTIONS_MAX {
+            if !problem.reject(&state) {
+                break;
+            }
+            let dropped = problem.kept.iter().filter(|views| !views[0].contains(&true)).count();
+            if pairs.len() - dropped < MIN_PAIRS {
+                return Err(BundleError::Inconsistent { dropped, found: pairs.len() });
+            }
             steps += problem.converge(&mut state);
         }
     }
@@ -198,11 +242,11 @@ pub fn adjust(
     let deviations = deviations(&problem, &state)?;
     check_lens(&problem, &state)?;
     Ok(Adjustment {
-        errors_px: problem.errors(&state),
+        residuals_px: problem.residuals(&state),
         cameras: state.cameras,
         right_from_left: state.right_from_left,
         left_from_board: state.left_from_board,
-        outliers,
+        kept: problem.kept,
         deviations,
         steps,
     })
@@ -212,6 +256,8 @@ pub fn adjust(
 pub const MIN_PAIRS: usize = 5;
 /// Robust standard deviations (1.4826 times the median distance of a coordinate).
 pub const OUTLIER_SIGMA: f64 = 8.0;
+/// Two or three rounds settle it.
+const REJECTIONS_MAX: usize = 8;
 /// A focal length less certain than this part of it is not determined.
 const FOCAL_DEVIATION: f64 = 0.02;
 
@@ -255,7 +301,8 @@ fn medoid(left: &[Pose], right: &[Pose]) -> Pose {
 /// From the inverse of the normal matrix with the poses eliminated, times the variance of a coordinate.
 fn deviations(problem: &solve::Problem<'_>, state: &solve::State) -> Result<Vec<f64>, BundleError> {
     let normal = problem.normal(state);
-    let unknowns = normal.shared.nrows() + 6 * problem.pairs.len();
+    let poses = problem.kept.iter().filter(|views| views[0].contains(&true)).count();
+    let unknowns = normal.shared.nrows() + 6 * poses;
     let residuals = 2 * problem.kept.iter().flatten().flatten().filter(|&&kept| kept).count();
     let variance = normal.cost / residuals.saturating_sub(unknowns).max(1) as f64;
     let degenerate = |what: &str| BundleError::Degenerate { what: what.to_owned() };

@@ -61,34 +61,34 @@ impl Problem<'_> {
         STEPS_MAX
     }
 
-    /// Marks corners that lie too far off; what was marked.
-    pub(super) fn reject(&mut self, state: &State) -> Vec<[usize; 3]> {
-        let errors = self.errors(state);
-        let mut all: Vec<f64> = errors.iter().flatten().flatten().copied().collect();
+    /// Judges every corner anew; whether that changed what counts.
+    pub(super) fn reject(&mut self, state: &State) -> bool {
+        let distances = map_corners(&self.residuals(state), |[x, y]: [f64; 2]| x.hypot(y));
+        let mut all: Vec<f64> = distances.iter().flatten().flatten().copied().collect();
         all.sort_by(f64::total_cmp);
         // The median of a Rayleigh distribution is 1.1774 standard deviations of a coordinate.
-        let limit = OUTLIER_SIGMA * all[all.len() / 2] / 1.1774;
-        let mut outliers = Vec::new();
-        for (pair, views) in errors.iter().enumerate() {
-            for (view, errors) in views.iter().enumerate() {
-                for (corner, &error) in errors.iter().enumerate() {
-                    if error > limit {
-                        self.kept[pair][view][corner] = false;
-                        outliers.push([pair, view, corner]);
-                    }
-                }
+        let sigma = (all[all.len() / 2] / 1.1774).max(SIGMA_MIN_PX);
+        let limit = OUTLIER_SIGMA * sigma;
+        let mut kept = map_corners(&distances, |distance| distance <= limit);
+        for views in &mut kept {
+            let most =
+                |view: &Vec<bool>| 2 * view.iter().filter(|&&kept| kept).count() > view.len();
+            if !views.iter().all(most) {
+                *views = views.each_ref().map(|view| vec![false; view.len()]);
             }
         }
-        outliers
+        let changed = kept != self.kept;
+        self.kept = kept;
+        changed
     }
 
-    /// Distances in pixels, by pair, view and corner.
-    pub(super) fn errors(&self, state: &State) -> Vec<[Vec<f64>; 2]> {
+    /// Found minus projected (x, y), pixels, by pair, view and corner.
+    pub(super) fn residuals(&self, state: &State) -> Vec<[Vec<[f64; 2]>; 2]> {
         (0..self.pairs.len())
             .map(|pair| {
                 [0, 1].map(|view| {
                     (0..self.board.len())
-                        .map(|corner| self.residual(state, pair, view, corner).norm())
+                        .map(|corner| self.residual(state, pair, view, corner).into())
                         .collect()
                 })
             })
@@ -130,6 +130,11 @@ impl Problem<'_> {
         let mut poses = Vec::with_capacity(self.pairs.len());
         for (pair, pose) in state.left_from_board.iter().enumerate() {
             let mut mixed = DMatrix::zeros(unknowns, 6);
+            if !self.kept[pair][0].contains(&true) {
+                // Left out: its pose stays.
+                poses.push((mixed, Matrix6::identity(), Vector6::zeros()));
+                continue;
+            }
             let mut own = Matrix6::zeros();
             let mut own_right = Vector6::zeros();
             for view in 0..2 {
@@ -228,6 +233,13 @@ impl State {
     }
 }
 
+/// Something of every corner, by pair, view and corner.
+fn map_corners<T: Copy, U>(of: &[[Vec<T>; 2]], make: impl Fn(T) -> U) -> Vec<[Vec<U>; 2]> {
+    of.iter()
+        .map(|views| views.each_ref().map(|view| view.iter().map(|&value| make(value)).collect()))
+        .collect()
+}
+
 /// Derivative by a small turn (a vector, after the rotation) and a shift, given the one by the point.
 fn rigid(by_point: &Matrix2x3<f64>, turned: &Vector3<f64>) -> SMatrix<f64, 2, 6> {
     let mut both = SMatrix::<f64, 2, 6>::zeros();
@@ -258,6 +270,8 @@ fn damped_pose(matrix: &Matrix6<f64>, damping: f64) -> Matrix6<f64> {
     damped
 }
 
+/// No image tells corners better than this; exact corners, of a simulation, would be rejected for rounding.
+const SIGMA_MIN_PX: f64 = 0.01;
 const STEPS_MAX: usize = 300;
 const DAMPING_MAX: f64 = 1e12;
 const CONVERGED: f64 = 1e-12;
