@@ -49,6 +49,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+pub mod calibrate;
 pub mod capture;
 pub mod daemon;
 pub mod decalibration;

@@ -3,6 +3,11 @@
 use super::{BayerOrder, PixelFormat};
 use occdepth_geometry::ImageSize;
 
+/// Grey values of packed RGB8 pixels: 0.299 R + 0.587 G + 0.114 B (BT.601, full range).
+pub fn grey_from_rgb8(rgb: &[u8]) -> Vec<u8> {
+    rgb.as_chunks().0.iter().map(|&pixel| full_range_luma(pixel)).collect()
+}
+
 /// Converts a packed RGB8 image of `size` into packed `format`.
 ///
 /// `rgb` and `out` have [`PixelFormat::image_bytes`] of their formats, and `size` is one that `format`

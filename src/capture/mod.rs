@@ -13,6 +13,7 @@ pub mod directory;
 mod replay;
 pub mod synthetic;
 
+pub use convert::grey_from_rgb8;
 pub use occdepth_capture::{
     BayerOrder, Capture, CaptureError, FrameSource, Image, ImageLayoutError, PixelFormat, Plane,
     SourceDescription, SourceHealth, SourceState, Stamp, StereoFrame, YuvEncoding, YuvMatrix,

@@ -1,5 +1,6 @@
 //! The program's subcommands, one file each.
 
+mod calibrate;
 mod camera;
 mod completions;
 mod demo;
@@ -48,6 +49,8 @@ enum Command {
     /// Lists, probes and tries cameras
     #[command(subcommand)]
     Camera(camera::Command),
+    /// Calibrates a stereo rig from pictures of a chessboard, or with live cameras
+    Calibrate(calibrate::Arguments),
     /// Shows, checks, imports and exports stereo rigs
     #[command(subcommand)]
     Rig(rig::Command),
@@ -73,6 +76,7 @@ impl Cli {
             Command::Infer(arguments) => infer::run(&arguments),
             Command::Watch(arguments) => watch::run(&arguments),
             Command::Camera(command) => camera::run(&command),
+            Command::Calibrate(arguments) => calibrate::run(&arguments),
             Command::Rig(command) => rig::run(&command),
             Command::Network(command) => network::run(&command),
             Command::Completions(arguments) => completions::run(&arguments),

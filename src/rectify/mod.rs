@@ -30,10 +30,13 @@
 //! thread does the work (what a second one would bring is in `benches/results/rectify.md`).
 
 mod kernel;
+mod picture;
 mod table;
 mod unpack;
 
 use crate::capture::{Image, ImageLayoutError, PixelFormat, StereoFrame, YuvEncoding};
+pub use picture::PictureMaker;
+
 use kernel::{Normaliser, Remap, Straight};
 use occdepth_contract::Normalisation;
 use occdepth_geometry::{

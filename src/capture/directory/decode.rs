@@ -1,6 +1,7 @@
 //! One image file to RGB8.
 
 use super::Grey;
+use crate::capture::grey_from_rgb8;
 use image::{ColorType, DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader};
 use occdepth_geometry::ImageSize;
 use std::fs::File;
@@ -20,6 +21,16 @@ pub fn read_rgb8(path: &Path, grey: Grey) -> Result<(ImageSize, Vec<u8>), FileEr
     let mut rgb = vec![0; 3 * size.width as usize * size.height as usize];
     decoder.read(path, size, &mut rgb)?;
     Ok((size, rgb))
+}
+
+/// Reads one PNG or JPEG file as grey: its size and `width * height` bytes, 0.299 R + 0.587 G + 0.114 B.
+///
+/// # Errors
+///
+/// [`FileError`].
+pub fn read_grey8(path: &Path) -> Result<(ImageSize, Vec<u8>), FileError> {
+    let (size, rgb) = read_rgb8(path, Grey::Replicate)?;
+    Ok((size, grey_from_rgb8(&rgb)))
 }
 
 /// Why an image file could not be used.

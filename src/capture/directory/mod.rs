@@ -33,7 +33,7 @@ use super::{
     Capture, CaptureError, FrameSource, Pacing, PixelFormat, SourceDescription, YuvEncoding,
 };
 use decode::Decoder;
-pub use decode::{FileError, read_rgb8};
+pub use decode::{FileError, read_grey8, read_rgb8};
 use listing::{Listing, Pair};
 use occdepth_geometry::ImageSize;
 use std::error::Error;
@@ -156,6 +156,9 @@ pub enum PairFiles {
     /// A KITTI odometry sequence: `image_2` (left colour) and `image_3` (right colour) with files of
     /// equal, numeric names.
     Kitti(PathBuf),
+    /// A folder with files that are named alike but for `left` and `right` (`left01.jpg`, `right01.jpg`), or with subfolders
+    /// `left` and `right` that hold files of equal names.
+    Folder(PathBuf),
     /// Two globs; their matches, sorted by path, are pairs.
     Globs {
         /// Of the left view.
@@ -165,10 +168,22 @@ pub enum PairFiles {
     },
 }
 
+impl PairFiles {
+    /// The files themselves, left and right, in the order of the pairs.
+    ///
+    /// # Errors
+    /// [`CaptureError::Open`] when a directory cannot be read, [`CaptureError::Configuration`] when there are no files or
+    /// some have no partner.
+    pub fn list(&self) -> Result<Vec<[PathBuf; 2]>, CaptureError> {
+        listing::files(self)
+    }
+}
+
 impl std::fmt::Display for PairFiles {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Kitti(root) => write!(f, "KITTI sequence {}", root.display()),
+            Self::Folder(root) => write!(f, "image files in {}", root.display()),
             Self::Globs { left, right } => write!(f, "image files {left} and {right}"),
         }
     }
@@ -180,7 +195,7 @@ pub enum Times {
     /// `times.txt` in the root of a KITTI sequence.
     Recorded,
     /// A file of that form elsewhere: seconds, one line a pair. In the KITTI layout a pair's line is the
-    /// number in its name; with globs there must be as many lines as pairs.
+    /// number in its name; elsewhere there must be as many lines as pairs.
     File(PathBuf),
     /// No recorded times: this many pairs a second, up to 1000.
     Rate(f64),

@@ -91,7 +91,7 @@ impl Timeline {
                 PairFiles::Kitti(root) => {
                     with_mean_interval(recorded(options, &root.join("times.txt"), listing)?)
                 }
-                PairFiles::Globs { .. } => {
+                PairFiles::Folder(_) | PairFiles::Globs { .. } => {
                     return Err(CaptureError::Configuration {
                         origin: options.pairs.to_string(),
                         field: "times",

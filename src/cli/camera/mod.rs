@@ -1,5 +1,6 @@
 //! `occdepth camera`: what cameras there are, what they can do, and a pair of pictures.
 
+pub(crate) mod devices;
 mod grab;
 mod list;
 mod probe;
