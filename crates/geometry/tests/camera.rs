@@ -222,12 +222,22 @@ proptest! {
         for distortion in [
             Distortion::RadialTangential(k),
             Distortion::KannalaBrandt([k[0], k[1], k[2], k[3]]),
+            Distortion::DoubleSphere { xi: k[0], alpha: k[1] },
+            Distortion::ExtendedUnified { alpha: k[2], beta: k[3] },
+            // In the ranges that are checked.
+            Distortion::DoubleSphere { xi: k[4].rem_euclid(2.9) - 0.95, alpha: k[5].rem_euclid(1.0) },
+            Distortion::ExtendedUnified {
+                alpha: k[6].rem_euclid(1.0),
+                beta: k[7].rem_euclid(99.0) + 1e-3,
+            },
         ] {
             let camera = Camera { intrinsics: Intrinsics { fx, fy, cx, cy }, distortion };
             let _ = camera.project(&Vector3::from(p));
             if let Ok(ray) = camera.unproject([p[0], p[1]]) {
                 prop_assert!(ray.norm() <= 1.0 + 1e-9, "{ray}");
             }
+            let range_rad = camera.range_rad();
+            prop_assert!(range_rad.is_nan() || (0.0..=PI).contains(&range_rad), "{range_rad}");
             let _ = camera.undistort([p[0], p[1]]);
         }
     }
@@ -266,10 +276,89 @@ fn models_of_spheres_have_their_special_cases() {
     }
 }
 
+/// The double sphere's special cases, in closed form: with alpha = 0 it is Mei's unified model, sin / (xi + cos); with xi =
+/// 1 besides, tan(t / 2); with alpha = 1 it divides by the distance to the second centre.
+#[test]
+fn double_spheres_equal_their_closed_forms() {
+    let lens = |xi, alpha| camera([1.0, 1.0, 0.0, 0.0], Distortion::double_sphere(&[xi, alpha]));
+    let radius = |xi, alpha, t: f64| {
+        let ray = Vector3::new(0.6 * t.sin(), -0.8 * t.sin(), t.cos());
+        lens(xi, alpha).project(&(ray * 3.0)).map(|[x, y]| x.hypot(y))
+    };
+    for t in [0.01_f64, 0.3, 0.9, 1.3, 1.55] {
+        for xi in [-0.3, -0.1, 0.2, 0.8, 1.0, 1.6] {
+            let mei = t.sin() / (xi + t.cos());
+            if xi > 0.0 || t < 1.2 {
+                assert!((radius(xi, 0.0, t).unwrap() - mei).abs() < 1e-12, "{xi} {t}");
+            }
+            let whole = t.sin() / (1.0 + 2.0 * xi * t.cos() + xi * xi).sqrt();
+            if xi > 0.0 || t < 1.2 {
+                assert!((radius(xi, 1.0, t).unwrap() - whole).abs() < 1e-12, "{xi} {t}");
+            }
+        }
+        assert!((radius(1.0, 0.0, t).unwrap() - (t / 2.0).tan()).abs() < 1e-12);
+    }
+}
+
+/// Where the double sphere's radius stops growing: at acos(-1 / xi) beyond xi = 1, at the pole cos = -xi of Mei's model
+/// below, at acos(-xi) as well where alpha is 1; in between where the derivative, taken numerically, changes its sign.
+#[test]
+fn the_range_of_a_double_sphere_ends_where_it_turns_back() {
+    let range = |xi: f64, alpha: f64| {
+        let lens = Distortion::DoubleSphere { xi, alpha };
+        camera([1.0, 1.0, 0.0, 0.0], Ok(lens)).range_rad()
+    };
+    let close = |found: f64, expected: f64| {
+        assert!((found - expected).abs() < 1e-12, "{found} {expected}");
+    };
+    for alpha in [0.0, 0.3, 0.6, 1.0] {
+        close(range(1.5, alpha), (-1.0_f64 / 1.5).acos());
+        close(range(1.01, alpha), (-1.0_f64 / 1.01).acos());
+    }
+    for xi in [-0.5_f64, 0.0, 0.4, 0.9] {
+        close(range(xi, 0.0), (-xi).acos());
+        close(range(xi, 1.0), (-xi).acos());
+    }
+    close(range(1.0, 0.5), PI);
+    for (xi, alpha) in [(-0.4, 0.3), (-0.2, 0.59), (0.3, 0.7), (0.8, 0.55), (1.2, 0.6), (1.9, 0.2)]
+    {
+        let radius = |t: f64| {
+            let shifted = xi + t.cos();
+            t.sin() / (alpha * t.sin().hypot(shifted) + (1.0 - alpha) * shifted)
+        };
+        let end = range(xi, alpha);
+        assert!(end < PI);
+        let rises = |t: f64| {
+            let (before, after) = (radius(t - 1e-7), radius(t + 1e-7));
+            before > 0.0 && after > before
+        };
+        for step in 1..200 {
+            let t = (end - 1e-5) * f64::from(step) / 200.0;
+            assert!(rises(t), "{xi} {alpha}: {t}");
+        }
+        assert!(rises(end - 1e-5) && !rises(end + 1e-5), "{xi} {alpha}: {end}");
+    }
+    // Two rays that would share a pixel (xi = 1.5, alpha = 0.6): one of them is refused.
+    let lens = camera([1.0, 1.0, 0.0, 0.0], Distortion::double_sphere(&[1.5, 0.6]));
+    let ray =
+        |degrees: f64| Vector3::new(degrees.to_radians().sin(), 0.0, degrees.to_radians().cos());
+    assert!(matches!(lens.project(&ray(150.0)), Err(ProjectionError::BeyondLens { .. })));
+    let pixel = lens.project(&ray(106.5)).unwrap();
+    assert!((lens.unproject(pixel).unwrap() - ray(106.5)).norm() < 1e-9);
+}
+
+#[test]
+fn the_range_of_a_pinhole_is_an_angle() {
+    let pinhole = camera(PINHOLE, Ok(Distortion::NONE));
+    assert!((pinhole.range_rad() - PI / 2.0).abs() < 1e-15);
+    let turning = camera(PINHOLE, Distortion::radial_tangential(&[-0.3, 0.0, 0.0, 0.0]));
+    assert!((turning.range_rad() - 0.9_f64.sqrt().recip().atan()).abs() < 1e-12);
+}
+
 proptest! {
     #[test]
     fn models_of_spheres_unproject_what_they_project(
-        (first, alpha, beta) in (-0.5_f64..0.9, 0.05_f64..0.9, 0.5_f64..2.0),
+        (first, alpha, beta) in (-0.5_f64..1.95, 0.05_f64..0.9, 0.5_f64..2.0),
         (angle, around) in (0.0_f64..2.2, 0.0..2.0 * PI),
     ) {
         let ray = Vector3::new(angle.sin() * around.cos(), angle.sin() * around.sin(), angle.cos());

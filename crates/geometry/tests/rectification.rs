@@ -241,6 +241,66 @@ fn what_a_lens_cannot_show_is_nan() {
     assert!(unseen > 1000, "{unseen}");
 }
 
+/// The stereographic lens, r = 2 tan(t / 2), sees 106 degrees off its axis at the left and right edge of this image and 90
+/// at the upper and lower one: more than a plane shows, which is drawn back to 80.
+#[test]
+fn a_lens_of_more_than_half_a_turn_is_cut() {
+    let unified = Distortion::ExtendedUnified { alpha: 0.5, beta: 1.0 };
+    let sphere = Distortion::DoubleSphere { xi: 1.0, alpha: 0.0 };
+    // tan(t / 2) is half of the stereographic lens: twice the focal length.
+    for (lens, focal) in [(unified, 150.0), (sphere, 300.0)] {
+        let camera = rigs::camera([focal, focal, 400.0, 300.0], Ok(lens));
+        let rig = StereoRig {
+            left: camera,
+            right: camera,
+            right_from_left: rigs::rigid([0.0; 3], [-0.25, 0.0, 0.0]),
+            ..rigs::pinholes()
+        };
+        let tan_80 = 80_f64.to_radians().tan();
+        for (balance, extent) in [(0.0, 400.0), (1.0, 300.0)] {
+            let found =
+                StereoRectification::new(&rig, Crop::Balance(balance), rig.image_size).unwrap();
+            // The focal length of the edge that asks for the most, or for the least, pixels; both at 80 degrees.
+            assert!((found.p1.m11 - extent / tan_80).abs() < 1e-9, "{}", found.p1);
+            assert!((found.p1.m13 - 400.0).abs() < 1e-9, "{}", found.p1);
+            assert!((found.p1.m23 - 300.0).abs() < 1e-9, "{}", found.p1);
+        }
+    }
+}
+
+/// Two models of lenses that are nearly the same give nearly the same rectified camera: the golden one of TUM-VI, by
+/// OpenCV, and the published double-sphere model of these cameras.
+#[test]
+fn models_of_spheres_are_rectified_as_opencv_would() {
+    let test = "models_of_spheres_are_rectified_as_opencv_would";
+    let Some(golden) = golden::shared(test, "golden/rectification/tumvi_kb4.json") else { return };
+    let golden: Value = serde_json::from_slice(&std::fs::read(golden).unwrap()).unwrap();
+    let Some(spheres) = golden::shared(test, "data/calib/basalt/tumvi_512_ds_calib.json") else {
+        return;
+    };
+    let spheres: Value = serde_json::from_slice(&std::fs::read(spheres).unwrap()).unwrap();
+    let mut rig = golden_rig(&golden);
+    for (camera, index) in [(&mut rig.left, 0), (&mut rig.right, 1)] {
+        let model = &spheres["value0"]["intrinsics"][index]["intrinsics"];
+        let of = |key: &str| model[key].as_f64().unwrap();
+        *camera = rigs::camera(
+            [of("fx"), of("fy"), of("cx"), of("cy")],
+            Distortion::double_sphere(&[of("xi"), of("alpha")]),
+        );
+    }
+    let size = image_size(&golden["rectified_size"]);
+    let balance = golden["balance"].as_f64().unwrap();
+    let found = StereoRectification::new(&rig, Crop::Balance(balance), size).unwrap();
+    let expected = numbers(&golden["P1"]);
+    for (found, expected) in [found.p1.m11, found.p1.m13, found.p1.m23].iter().zip([
+        expected[0],
+        expected[2],
+        expected[6],
+    ]) {
+        assert!((found - expected).abs() < 0.02 * f64::from(size.width), "{found} {expected}");
+    }
+}
+
 #[test]
 fn choices_that_do_not_fit_the_rig_are_refused() {
     let size = pixels((320, 240));
@@ -278,8 +338,8 @@ proptest! {
         };
         match StereoRectification::new(&rig, crop, rig.image_size) {
             Err(error) => {
-                let mixed = std::mem::discriminant(&rig.left.distortion)
-                    != std::mem::discriminant(&rig.right.distortion);
+                let mixed =
+                    rig.left.distortion.is_fisheye() != rig.right.distortion.is_fisheye();
                 prop_assert!(mixed && error == RectificationError::MixedModels, "{}", error);
             }
             Ok(result) if !rig.rectified => {

@@ -128,6 +128,22 @@ impl Distortion {
         !matches!(self, Self::RadialTangential(_))
     }
 
+    /// Whether the coefficients are those of a lens, as the constructors check them.
+    ///
+    /// # Errors
+    /// As [`Distortion::radial_tangential`], [`Distortion::kannala_brandt`], [`Distortion::double_sphere`] and
+    /// [`Distortion::extended_unified`].
+    pub fn check(&self) -> Result<(), CoefficientError> {
+        let coefficients = self.coefficients();
+        let same = match self {
+            Self::RadialTangential(_) => Self::radial_tangential(&coefficients),
+            Self::KannalaBrandt(_) => Self::kannala_brandt(&coefficients),
+            Self::DoubleSphere { .. } => Self::double_sphere(&coefficients),
+            Self::ExtendedUnified { .. } => Self::extended_unified(&coefficients),
+        };
+        same.map(|_| ())
+    }
+
     /// Whether this is a plain pinhole. A Kannala-Brandt lens is none, whatever its coefficients.
     pub fn is_none(&self) -> bool {
         *self == Self::NONE
@@ -159,11 +175,16 @@ impl Distortion {
                 let slope = [1.0, 3.0 * k[0], 5.0 * k[1], 7.0 * k[2], 9.0 * k[3]];
                 roots::smallest_positive_root(&slope).map_or(PI, |s| s.sqrt().min(PI))
             }
-            // Equation 43: z > -w2 d1.
+            // Between the spheres the angle grows up to acos(-1 / xi) where the first centre lies outside of the
+            // second sphere, and then comes back; else up to equation 43, which the paper states with a bound
+            // on the safe side. Solved exactly: z = -w1 d2 - xi on the unit sphere, with d2^2 = (xi + z)^2 + 1 - z^2.
             Self::DoubleSphere { xi, alpha } => {
+                if *xi > 1.0 {
+                    return (-1.0 / xi).acos();
+                }
                 let w1 = back_share(*alpha);
-                let w2 = (w1 + xi) / (2.0 * w1 * xi + xi * xi + 1.0).sqrt();
-                (-w2.clamp(-1.0, 1.0)).acos()
+                let d2 = (1.0 - xi * xi * (1.0 - w1 * w1)).max(0.0).sqrt() - xi * w1;
+                (-w1 * d2 - xi).clamp(-1.0, 1.0).acos()
             }
             // z > -w d, solved for the angle.
             Self::ExtendedUnified { alpha, beta } => {

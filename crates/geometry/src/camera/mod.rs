@@ -56,6 +56,13 @@ impl Camera {
         }
         Ok(self.intrinsics.pixel([ray.x / ray.z, ray.y / ray.z]))
     }
+
+    /// The angle off the axis, radians, at which the lens model stops being one-to-one: [`Camera::project`]
+    /// refuses what lies at it or beyond. Half a turn at most; a quarter for a pinhole that never turns back.
+    pub fn range_rad(&self) -> f64 {
+        let limit = self.distortion.limit();
+        if self.distortion.is_fisheye() { limit } else { limit.atan() }
+    }
 }
 
 /// fx, fy, cx, cy in pixels; pixel centres are at integer coordinates (`OpenCV`).

@@ -155,10 +155,10 @@ pub enum RectificationError {
         found: f64,
     },
     /// alpha was given for fisheye cameras.
-    #[error("alpha is for radial-tangential cameras; kannala-brandt cameras take a balance")]
+    #[error("alpha is for radial-tangential cameras; fisheye cameras take a balance")]
     AlphaOfFisheye,
     /// balance was given for pinhole cameras.
-    #[error("balance is for kannala-brandt cameras; radial-tangential cameras take an alpha")]
+    #[error("balance is for fisheye cameras; radial-tangential cameras take an alpha")]
     BalanceOfPinhole,
     /// `OpenCV` has no rectification of a pinhole with a fisheye.
     #[error("the left and the right camera have different lens models, expected the same")]

@@ -179,9 +179,7 @@ fn five_step_undistort(camera: &Camera, pixel: [f64; 2]) -> [f64; 2] {
 /// on the far side of the tangent's pole is kept.
 fn fisheye_undistort(camera: &Camera, pixel: [f64; 2]) -> Option<[f64; 2]> {
     let Distortion::KannalaBrandt([k1, k2, k3, k4]) = camera.distortion else {
-        // Models that `OpenCV` has not: exactly, as far as a plane can show it.
-        let ray = camera.unproject(pixel).ok().filter(|ray| ray.z > 0.0)?;
-        return Some([ray.x / ray.z, ray.y / ray.z]);
+        return Some(plane_undistort(camera, pixel));
     };
     let [x, y] = camera.intrinsics.plane(pixel);
     let radius = x.hypot(y).min(FRAC_PI_2);
@@ -201,6 +199,20 @@ fn fisheye_undistort(camera: &Camera, pixel: [f64; 2]) -> Option<[f64; 2]> {
     (converged && angle >= 0.0).then_some([x * scale, y * scale])
 }
 
+/// The same for models that `OpenCV` has not: exactly, as far as a plane can show it. What lies further off the axis,
+/// or beyond the lens model, is drawn back towards it, so that such a lens is cut there and the other sides still count.
+fn plane_undistort(camera: &Camera, pixel: [f64; 2]) -> [f64; 2] {
+    let drawn_back = |[x, y]: [f64; 2]| {
+        let radius = x.hypot(y);
+        [x, y].map(|c| c * (PLANE_RADIUS_MAX / radius))
+    };
+    match camera.unproject(pixel) {
+        Ok(ray) if ray.xy().norm() <= ray.z * PLANE_RADIUS_MAX => [ray.x / ray.z, ray.y / ray.z],
+        Ok(ray) => drawn_back([ray.x, ray.y]),
+        Err(_) => drawn_back(camera.intrinsics.plane(pixel)),
+    }
+}
+
 fn rotate(rotation: &Matrix3<f64>, [x, y]: [f64; 2]) -> [f64; 2] {
     let rotated = rotation * Vector3::new(x, y, 1.0);
     [rotated.x / rotated.z, rotated.y / rotated.z]
@@ -214,3 +226,6 @@ fn single(x: f64) -> f64 {
 
 /// What `fisheye::undistortPoints` writes for a point that it cannot undistort.
 const NOT_UNDISTORTED: [f64; 2] = [-1_000_000.0, -1_000_000.0];
+
+/// tan(80 degrees): a pinhole image of more would be nearly all edge.
+const PLANE_RADIUS_MAX: f64 = 5.671_281_819_617_709;

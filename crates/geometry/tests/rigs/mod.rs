@@ -58,31 +58,34 @@ pub(crate) fn rectified() -> StereoRig {
     }
 }
 
-/// Any plausible rig, rectified or not, of pinholes, fisheyes, or one of each.
+/// Any plausible rig, rectified or not, of any two lenses.
 pub(crate) fn any_rig() -> impl Strategy<Value = StereoRig> {
     let extent = 200..1400u32;
-    (extent.clone(), extent, any::<[bool; 3]>(), [lens(), lens()], pose(), pose()).prop_map(
-        |(width, height, [rectified, left_fisheye, right_fisheye], lenses, relative, mounted)| {
-            let camera_of = |fisheye: bool, lens: &[f64; 9]| {
+    let kinds = (any::<bool>(), [0..4u8, 0..4u8]);
+    (extent.clone(), extent, kinds, [lens(), lens()], pose(), pose()).prop_map(
+        |(width, height, (rectified, [left_kind, right_kind]), lenses, relative, mounted)| {
+            let camera_of = |kind: u8, lens: &[f64; 9]| {
                 let [focal, aspect, cx, cy, k @ ..] = *lens;
                 let focal = focal * f64::from(width);
                 let intrinsics =
                     [focal, focal * aspect, cx * f64::from(width), cy * f64::from(height)];
-                let distortion = match (rectified, fisheye) {
+                let distortion = match (rectified, kind) {
                     (true, _) => Ok(Distortion::NONE),
-                    (_, true) => Distortion::kannala_brandt(&[
-                        k[0] * 0.05,
-                        k[1] * 0.01,
-                        k[2] * 0.002,
-                        k[3] * 0.0005,
-                    ]),
-                    (_, false) => Distortion::radial_tangential(&[
+                    (_, 0) => Distortion::radial_tangential(&[
                         k[0] * 0.3,
                         k[1] * 0.1,
                         k[2] * 0.002,
                         k[3] * 0.002,
                         k[4] * 0.01,
                     ]),
+                    (_, 1) => Distortion::kannala_brandt(&[
+                        k[0] * 0.05,
+                        k[1] * 0.01,
+                        k[2] * 0.002,
+                        k[3] * 0.0005,
+                    ]),
+                    (_, 2) => Distortion::double_sphere(&[k[0] * 0.3, 0.5 + k[1] * 0.2]),
+                    _ => Distortion::extended_unified(&[0.5 + k[0] * 0.2, 1.0 + k[1] * 0.3]),
                 };
                 camera(intrinsics, distortion)
             };
@@ -91,8 +94,8 @@ pub(crate) fn any_rig() -> impl Strategy<Value = StereoRig> {
             StereoRig {
                 name: "any".to_owned(),
                 image_size: ImageSize { width, height },
-                left: camera_of(left_fisheye, &lenses[0]),
-                right: camera_of(right_fisheye, &lenses[1]),
+                left: camera_of(left_kind, &lenses[0]),
+                right: camera_of(right_kind, &lenses[1]),
                 right_from_left: rigid(turn, [-0.3 - 0.2 * x, 0.01 * y, 0.01 * z]),
                 left_from_ego: mount(mounted.0.map(|angle| 0.5 * angle), mounted.1),
                 rectified,
