@@ -146,6 +146,64 @@ fn a_rectified_rig_has_no_rotation_and_no_fisheye() {
     assert!(message.contains("right.model") && message.contains("rectified"), "{message}");
 }
 
+/// Rotations that are typed with five decimals are rotations.
+#[test]
+fn five_decimals_of_a_rotation_suffice() {
+    let mut rig = rigs::pinholes();
+    for step in 0..2000 {
+        let step = f64::from(step);
+        let turn = [0.05 * (step * 0.71).sin(), 0.05 * (step * 1.37).cos(), 0.05 * step.sin()];
+        rig.right_from_left = rigs::rigid(turn, [-0.25, 0.0, 0.0]);
+        let mut mount = rigs::rigid([step, 0.3 * step, -0.7 * step], [0.0; 3]);
+        for matrix in [&mut rig.right_from_left, &mut mount] {
+            matrix.iter_mut().for_each(|entry| *entry = (*entry * 1e5).round() / 1e5);
+        }
+        rig.left_from_ego = mount;
+        rig.validate("typed").unwrap();
+    }
+    // With four they are not.
+    rig.right_from_left = rigs::rigid([0.05, 0.02, 0.03], [-0.25, 0.0, 0.0]);
+    rig.right_from_left.iter_mut().for_each(|entry| *entry = (*entry * 1e4).round() / 1e4);
+    assert!(rig.validate("typed").unwrap_err().to_string().contains("right_from_left.rotation"));
+}
+
+#[test]
+fn lenses_made_by_hand_are_checked_as_those_of_files() {
+    for (lens, says) in [
+        (Distortion::DoubleSphere { xi: 2.5, alpha: 0.5 }, "xi is 2.5"),
+        (Distortion::DoubleSphere { xi: 0.0, alpha: -0.1 }, "alpha is -0.1"),
+        (Distortion::ExtendedUnified { alpha: 1.1, beta: 1.0 }, "alpha is 1.1"),
+        (Distortion::ExtendedUnified { alpha: 0.5, beta: 0.0 }, "beta is 0"),
+        (Distortion::KannalaBrandt([0.0, f64::NAN, 0.0, 0.0]), "finite"),
+    ] {
+        let mut rig = rigs::fisheyes();
+        rig.right.distortion = lens;
+        let message = rig.validate("r").unwrap_err().to_string();
+        mentions(&message, &["r: right.coefficients", says]);
+    }
+}
+
+#[test]
+fn messages_stay_short() {
+    let long = "9".repeat(100_000);
+    for text in [
+        DEMO.replacen("radial-tangential", &long, 1),
+        DEMO.replacen("[left]", &format!("[left]\nk{long} = 1"), 1),
+        DEMO.replacen(
+            "coefficients = []",
+            &format!("coefficients = [{}0.1]", "0.1, ".repeat(9999)),
+            1,
+        ),
+    ] {
+        let message = StereoRig::from_toml(&text, "r").unwrap_err().to_string();
+        assert!(message.len() < 500, "{}", message.len());
+    }
+    for text in [CALIB.replacen("7.1e+02", &format!("x{long}"), 1), format!("k{long}\n{CALIB}")] {
+        let message = StereoRig::from_kitti_calib(&text, "r", KITTI_SIZE).unwrap_err().to_string();
+        assert!(message.len() < 500, "{}", message.len());
+    }
+}
+
 #[test]
 fn broken_toml_is_located() {
     let text = DEMO.replacen("cy = 95.5", "cy = ", 1);

@@ -24,7 +24,8 @@ pub(super) fn parse(
             }
             let key = content.split_whitespace().next().unwrap_or_default();
             let expected = "a key followed by a colon";
-            return Err(wrong(origin, line, key, "no colon".to_owned(), expected));
+            let key = quoted(key);
+            return Err(wrong(origin, line, &key, "no colon".to_owned(), expected));
         };
         let key = key.trim();
         let Some(index) = KEYS.iter().position(|known| *known == key) else {
@@ -64,20 +65,21 @@ pub(super) fn parse(
     Ok(rig)
 }
 
-/// K and t of `P = K [I | t]`.
-fn camera(
-    key: &str,
-    (line, p): (usize, Matrix3x4<f64>),
-    origin: &str,
-) -> Result<(Camera, Vector3<f64>), RigError> {
+/// The pinhole camera and its place in `P = K [I | t]`: t takes coordinates of the frame that P projects from, with the
+/// same axes, to the camera's; in the unit of that frame, metres here.
+///
+/// # Errors
+/// [`ProjectionMatrixError`] for a matrix that is not of this form.
+pub fn from_projection(
+    p: &Matrix3x4<f64>,
+) -> Result<(Camera, Vector3<f64>), ProjectionMatrixError> {
     let k: Matrix3<f64> = p.fixed_view::<3, 3>(0, 0).into_owned();
     let intrinsics = Intrinsics { fx: k.m11, fy: k.m22, cx: k.m13, cy: k.m23 };
-    let error = |expected| wrong(origin, line, key, format!("{:?}", p.as_slice()), expected);
     if k != intrinsics.matrix() {
-        return Err(error("a projection matrix fx 0 cx .. 0 fy cy .. 0 0 1 .."));
+        return Err(ProjectionMatrixError::Form);
     }
     if !(intrinsics.fx > 0.0 && intrinsics.fy > 0.0) {
-        return Err(error("positive focal lengths"));
+        return Err(ProjectionMatrixError::Focal);
     }
     let [x, y, z] = [p.m14, p.m24, p.m34];
     let t = Vector3::new(
@@ -86,6 +88,31 @@ fn camera(
         z,
     );
     Ok((Camera { intrinsics, distortion: Distortion::NONE }, t))
+}
+
+/// Why a 3x4 matrix projects by no pinhole camera. The messages are what is expected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ProjectionMatrixError {
+    /// Skew, a rotation, or another last row.
+    #[error("{}", FORM)]
+    Form,
+    /// A focal length that is not positive.
+    #[error("{}", FOCAL)]
+    Focal,
+}
+
+fn camera(
+    key: &str,
+    (line, p): (usize, Matrix3x4<f64>),
+    origin: &str,
+) -> Result<(Camera, Vector3<f64>), RigError> {
+    from_projection(&p).map_err(|error| {
+        let expected = match error {
+            ProjectionMatrixError::Form => FORM,
+            ProjectionMatrixError::Focal => FOCAL,
+        };
+        wrong(origin, line, key, format!("{:?}", p.transpose().as_slice()), expected)
+    })
 }
 
 fn shift(t: &Vector3<f64>) -> nalgebra::Matrix4<f64> {
@@ -97,9 +124,9 @@ fn numbers(values: &str) -> Result<Matrix3x4<f64>, String> {
     let mut numbers = [0.0; 12];
     let mut count = 0;
     for word in values.split_whitespace() {
-        let number: f64 = word.parse().map_err(|_| format!("{word:?}"))?;
+        let number: f64 = word.parse().map_err(|_| quoted(word))?;
         if !number.is_finite() {
-            return Err(format!("{word:?}"));
+            return Err(quoted(word));
         }
         if let Some(slot) = numbers.get_mut(count) {
             *slot = number;
@@ -113,9 +140,20 @@ fn numbers(values: &str) -> Result<Matrix3x4<f64>, String> {
     }
 }
 
+/// A word of the file, of bearable length.
+fn quoted(word: &str) -> String {
+    if word.chars().count() <= FOUND_MAX_CHARS {
+        return format!("{word:?}");
+    }
+    format!("{:?}...", word.chars().take(FOUND_MAX_CHARS).collect::<String>())
+}
+
 fn wrong(origin: &str, line: usize, key: &str, found: String, expected: &'static str) -> RigError {
     RigError::Line { origin: origin.to_owned(), line, key: key.to_owned(), found, expected }
 }
 
 const KEYS: [&str; 5] = ["P0", "P1", "P2", "P3", "Tr"];
 const TWELVE: &str = "12 finite numbers, a 3x4 matrix by rows";
+const FORM: &str = "a projection matrix fx 0 cx .. 0 fy cy .. 0 0 1 ..";
+const FOCAL: &str = "positive focal lengths";
+const FOUND_MAX_CHARS: usize = 60;

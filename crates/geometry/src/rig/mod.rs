@@ -41,6 +41,8 @@
 mod kitti;
 mod native;
 
+pub use kitti::{ProjectionMatrixError, from_projection};
+
 use crate::{
     ImageSize,
     camera::{Camera, Distortion},
@@ -102,7 +104,7 @@ impl StereoRig {
     }
 
     /// Checks everything that [`StereoRig::from_toml`] checks: finite and plausible numbers, invertible
-    /// intrinsics, proper rotations (orthonormal to 1e-5), a right camera that lies to the right, and,
+    /// intrinsics, proper rotations (orthonormal to 2e-5), a right camera that lies to the right, and,
     /// for a rectified rig, the absence of distortion and rotation.
     ///
     /// # Errors
@@ -203,6 +205,19 @@ pub enum RigError {
     },
 }
 
+impl RigError {
+    /// Dotted path of the field that is wrong; empty for text that is no TOML.
+    pub fn field(&self) -> &str {
+        match self {
+            Self::Syntax { .. } => "",
+            Self::Missing { field, .. }
+            | Self::UnknownKey { field, .. }
+            | Self::Value { field, .. } => field,
+            Self::Line { key, .. } => key,
+        }
+    }
+}
+
 /// The upper left 3x3 of a transform.
 pub(crate) fn rotation(transform: &Matrix4<f64>) -> Matrix3<f64> {
     transform.fixed_view::<3, 3>(0, 0).into_owned()
@@ -275,11 +290,16 @@ impl Check<'_> {
             )?;
         }
         let coefficients = of.distortion.coefficients();
-        self.that(
-            &format!("{camera}.coefficients"),
-            coefficients.iter().all(|c| c.abs() <= COEFFICIENT_MAX),
-            || (format!("{coefficients:?}"), "finite numbers of magnitude 1e4 at most"),
-        )
+        let field = format!("{camera}.coefficients");
+        self.that(&field, coefficients.iter().all(|c| c.abs() <= COEFFICIENT_MAX), || {
+            (format!("{coefficients:?}"), "finite numbers of magnitude 1e4 at most")
+        })?;
+        of.distortion.check().map_err(|error| RigError::Value {
+            origin: self.origin.to_owned(),
+            field,
+            found: format!("{coefficients:?}"),
+            expected: format!("the coefficients of a lens: {error}"),
+        })
     }
 
     fn rigid(&self, field: &str, matrix: &Matrix4<f64>) -> Result<(), RigError> {
@@ -297,7 +317,7 @@ impl Check<'_> {
                     rows(&rotation),
                     rotation.determinant()
                 );
-                (found, "a rotation matrix (orthonormal to 1e-5, determinant 1)")
+                (found, "a rotation matrix (orthonormal to 2e-5, determinant 1)")
             },
         )?;
         self.that(
@@ -371,8 +391,8 @@ const SIZE_MAX_PX: u32 = 32768;
 const FOCAL_PX: std::ops::RangeInclusive<f64> = 1.0..=1e6;
 /// Rational models reach some hundreds.
 const COEFFICIENT_MAX: f64 = 1e4;
-/// Five typed digits of a rotation suffice; half a millimetre at 50 m.
-const ORTHONORMAL: f64 = 1e-5;
+/// Five decimals of a rotation suffice: each row is then wrong by 2 sqrt(3) 5e-6 at most. A millimetre at 50 m.
+const ORTHONORMAL: f64 = 2e-5;
 const TRANSLATION_MAX_M: f64 = 100.0;
 const BASELINE_MIN_M: f64 = 1e-4;
 /// 1e-6 rad: a hundredth of a pixel of a wide image would need 1e-5.

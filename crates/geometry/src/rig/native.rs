@@ -90,12 +90,12 @@ fn camera(fields: &mut Fields<'_>) -> Result<Camera, RigError> {
         "kannala-brandt" => Distortion::kannala_brandt(&coefficients),
         "double-sphere" => Distortion::double_sphere(&coefficients),
         "extended-unified" => Distortion::extended_unified(&coefficients),
-        _ => return Err(fields.wrong("model", format!("{model:?}"), MODELS)),
+        _ => return Err(fields.wrong("model", short(&format!("{model:?}")), MODELS)),
     };
     let distortion = distortion.map_err(|error| {
         fields.wrong(
             "coefficients",
-            format!("{coefficients:?}"),
+            short(&format!("{coefficients:?}")),
             &format!("the coefficients of a lens: {error}"),
         )
     })?;
@@ -225,7 +225,7 @@ impl Fields<'_> {
             None => Ok(()),
             Some(key) => Err(RigError::UnknownKey {
                 origin: self.origin.to_owned(),
-                field: format!("{}{key}", self.path),
+                field: format!("{}{}", self.path, short(key)),
                 expected: self.known.join(", "),
             }),
         }
@@ -249,11 +249,15 @@ fn vector(value: &Value) -> Option<[f64; 3]> {
 
 /// Type and value, on one line of bearable length.
 fn describe(value: &Value) -> String {
-    let mut text = value.to_string().replace('\n', " ");
-    if text.chars().count() > FOUND_MAX_CHARS {
-        text = text.chars().take(FOUND_MAX_CHARS).chain("...".chars()).collect();
+    format!("the {} {}", value.type_str(), short(&value.to_string()))
+}
+
+fn short(text: &str) -> String {
+    let text = text.replace('\n', " ");
+    if text.chars().count() <= FOUND_MAX_CHARS {
+        return text;
     }
-    format!("the {} {text}", value.type_str())
+    text.chars().take(FOUND_MAX_CHARS).chain("...".chars()).collect()
 }
 
 const MODELS: &str =
