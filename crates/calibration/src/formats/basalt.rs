@@ -3,40 +3,40 @@
 
 use super::document::Node;
 use super::euroc::resolution_of;
-use super::{File, Format, FormatError, Options, json, physical, relative, same_size, unsupported};
+use super::relation::{Read, Sources, inverse, relative, rotation, translation};
+use super::{File, FormatError, Options, json, same_size};
 use nalgebra::{Matrix4, Quaternion, Rotation3, Translation3, UnitQuaternion};
 use occdepth_geometry::camera::{Camera, CoefficientError, Distortion, Intrinsics};
 use occdepth_geometry::rig::StereoRig;
 use serde_json::json as object;
 
-pub(super) fn read(file: File<'_>, options: &Options) -> Result<StereoRig, FormatError> {
+pub(super) fn read(file: File<'_>, options: &Options) -> Result<Read, FormatError> {
     let document = json(file)?;
     let root = Node::new(file.name, &document).get("value0", "the calibration")?;
     let two = |key: &str, expected: &str| -> Result<[Node<'_>; 2], FormatError> {
         let list = root.get(key, expected)?;
         let elements = list.list()?;
         <[Node<'_>; 2]>::try_from(elements).map_err(|elements| {
-            list.wrong_as(format!("a list of {}", elements.len()), "two cameras")
+            list.wrong_as(&format!("a list of {}", elements.len()), "two cameras")
         })
     };
     let [left, right] = two("T_imu_cam", "the poses of two cameras")?;
-    let right_from_left = relative(&right, &pose(&right)?, &pose(&left)?)?;
+    let right_from_left = relative(&pose(&right)?, &pose(&left)?);
     let [left, right] = two("intrinsics", "the intrinsics of two cameras")?;
     let [left_size, right_size] = two("resolution", "the image sizes of two cameras")?;
     let size = same_size(file.name, resolution_of(&left_size)?, resolution_of(&right_size)?)?;
-    Ok(physical("basalt", size, [camera(&left)?, camera(&right)?], right_from_left, options))
+    let cameras = [camera(&left)?, camera(&right)?];
+    Ok(Read::physical("basalt", size, cameras, right_from_left, options, Sources::one(file.name)))
 }
 
-pub(super) fn write(rig: &StereoRig) -> Result<String, FormatError> {
-    let expected = "a rig whose cameras have a rigid relation";
-    let left_from_right = rig
-        .right_from_left
-        .try_inverse()
-        .ok_or_else(|| unsupported(rig, Format::Basalt, expected))?;
+/// With everything that Basalt's reader asks for by name. What a rig does not know is neutral, or (the IMU's noise) what
+/// is usual for a small IMU.
+pub(super) fn write(rig: &StereoRig) -> String {
+    let left_from_right = inverse(&rig.right_from_left);
     let pose = |matrix: &Matrix4<f64>| {
-        let rotation = Rotation3::from_matrix(&super::rotation(matrix));
+        let rotation = Rotation3::from_matrix_unchecked(rotation(matrix));
         let q = UnitQuaternion::from_rotation_matrix(&rotation);
-        let t = super::translation(matrix);
+        let t = translation(matrix);
         object!({ "px": t.x, "py": t.y, "pz": t.z, "qx": q.i, "qy": q.j, "qz": q.k, "qw": q.w })
     };
     let camera = |camera: &Camera| {
@@ -44,7 +44,7 @@ pub(super) fn write(rig: &StereoRig) -> Result<String, FormatError> {
         let mut numbers = object!({ "fx": fx, "fy": fy, "cx": cx, "cy": cy });
         let (name, keys): (_, &[&str]) = match camera.distortion {
             lens if lens.is_none() => ("pinhole", &[]),
-            Distortion::RadialTangential(_) => ("pinhole-radtan8", &RADTAN8),
+            Distortion::RadialTangential(_) => (RADTAN8_NAME, &RADTAN8),
             Distortion::KannalaBrandt(_) => ("kb4", &KB4),
             Distortion::DoubleSphere { .. } => ("ds", &["xi", "alpha"]),
             Distortion::ExtendedUnified { .. } => ("eucm", &["alpha", "beta"]),
@@ -52,15 +52,36 @@ pub(super) fn write(rig: &StereoRig) -> Result<String, FormatError> {
         for (key, coefficient) in keys.iter().zip(camera.distortion.coefficients()) {
             numbers[key] = object!(coefficient);
         }
+        if name == RADTAN8_NAME {
+            // The radius of the model's range on the plane z = 1; 0 for no end.
+            let radius = camera.range_rad().tan();
+            numbers["rpmax"] = object!(if radius < RADIUS_MAX { radius } else { 0.0 });
+        }
         object!({ "camera_type": name, "intrinsics": numbers })
     };
     let size = [rig.image_size.width, rig.image_size.height];
+    // A spline over the radius, a knot of gain 1 every 50 pixels (in billionths) out to the corner and past it.
+    let radius_px = f64::from(size[0]).hypot(f64::from(size[1]));
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "some hundreds")]
+    let knots = (radius_px / 50.0) as usize + 4;
+    let vignette = object!({
+        "value0": 0, "value1": 50_000_000_000_u64, "value2": vec![[1.0]; knots]
+    });
     let document = object!({ "value0": {
         "T_imu_cam": [pose(&Matrix4::identity()), pose(&left_from_right)],
         "intrinsics": [camera(&rig.left), camera(&rig.right)],
         "resolution": [size, size],
+        "calib_accel_bias": ([0.0; 9]),
+        "calib_gyro_bias": ([0.0; 12]),
+        "imu_update_rate": 200.0,
+        "accel_noise_std": ([0.016; 3]),
+        "gyro_noise_std": ([0.000_282; 3]),
+        "accel_bias_std": ([0.001; 3]),
+        "gyro_bias_std": ([0.000_1; 3]),
+        "cam_time_offset_ns": 0,
+        "vignette": [vignette, vignette],
     }});
-    Ok(format!("{document:#}\n"))
+    format!("{document:#}\n")
 }
 
 fn pose(node: &Node<'_>) -> Result<Matrix4<f64>, FormatError> {
@@ -68,7 +89,7 @@ fn pose(node: &Node<'_>) -> Result<Matrix4<f64>, FormatError> {
     let q = Quaternion::new(number("qw")?, number("qx")?, number("qy")?, number("qz")?);
     if (q.norm() - 1.0).abs() > 1e-3 {
         let found = format!("a quaternion of length {:.4}", q.norm());
-        return Err(node.wrong_as(found, "qx, qy, qz, qw of length 1"));
+        return Err(node.wrong_as(&found, "qx, qy, qz, qw of length 1"));
     }
     let t = Translation3::new(number("px")?, number("py")?, number("pz")?);
     Ok((t * UnitQuaternion::from_quaternion(q)).to_homogeneous())
@@ -88,7 +109,7 @@ fn camera(node: &Node<'_>) -> Result<Camera, FormatError> {
         "eucm" => lens(&["alpha", "beta"], Distortion::extended_unified)?,
         "kb4" => lens(&KB4, Distortion::kannala_brandt)?,
         "pinhole" => Distortion::NONE,
-        "pinhole-radtan8" => lens(&RADTAN8, Distortion::radial_tangential)?,
+        RADTAN8_NAME => lens(&RADTAN8, Distortion::radial_tangential)?,
         _ => return Err(kind.wrong("ds, eucm, kb4, pinhole or pinhole-radtan8")),
     };
     let intrinsics =
@@ -98,3 +119,6 @@ fn camera(node: &Node<'_>) -> Result<Camera, FormatError> {
 
 const KB4: [&str; 4] = ["k1", "k2", "k3", "k4"];
 const RADTAN8: [&str; 8] = ["k1", "k2", "p1", "p2", "k3", "k4", "k5", "k6"];
+const RADTAN8_NAME: &str = "pinhole-radtan8";
+/// A radius beyond this has no end that matters: 89.99 degrees.
+const RADIUS_MAX: f64 = 5e3;

@@ -89,49 +89,62 @@ impl<'a> Node<'a> {
         &self,
     ) -> Result<SMatrix<f64, R, C>, FormatError> {
         if let Some(data) = self.optional("data") {
-            for (keys, size) in [(&["rows"][..], R), (&["cols", "columns"][..], C)] {
-                let Some(said) = keys.iter().find_map(|key| self.optional(key)) else { continue };
-                #[expect(clippy::float_cmp, reason = "whole numbers")]
-                let agrees = said.number()? == size as f64;
-                // A vector may be written either way.
-                let vector = R == 1 || C == 1;
-                if !agrees && !vector {
-                    return Err(said.wrong(&format!("{size}, of a {R}x{C} matrix")));
+            // A vector may be written either way.
+            if R > 1 && C > 1 {
+                for (keys, size) in [(ROWS, R), (COLUMNS, C)] {
+                    let Some(said) = keys.iter().find_map(|key| self.optional(key)) else {
+                        continue;
+                    };
+                    #[expect(clippy::float_cmp, reason = "whole numbers")]
+                    if said.number()? != size as f64 {
+                        return Err(said.wrong(&format!("{size}, of a {R}x{C} matrix")));
+                    }
                 }
             }
-            return data.matrix();
+            let matrix = data.matrix()?;
+            self.declared(R * C)?;
+            return Ok(matrix);
         }
         let numbers = self.numbers()?;
         if numbers.len() != R * C {
             let found = format!("{} numbers", numbers.len());
             return Err(
-                self.wrong_as(found, &format!("{} numbers, a {R}x{C} matrix by rows", R * C))
+                self.wrong_as(&found, &format!("{} numbers, a {R}x{C} matrix by rows", R * C))
             );
         }
         Ok(SMatrix::from_row_slice(&numbers))
     }
 
-    /// A list of numbers, also as a table with `data`.
+    /// A list of numbers, also as a table with `data` (and `rows` and `cols`, of which one is 1).
     pub(super) fn vector(&self) -> Result<Vec<f64>, FormatError> {
-        match self.optional("data") {
-            Some(data) => data.numbers(),
-            None => self.numbers(),
+        let Some(data) = self.optional("data") else { return self.numbers() };
+        let numbers = data.numbers()?;
+        self.declared(numbers.len())?;
+        Ok(numbers)
+    }
+
+    /// Checks that a table says `rows` and `cols` of as many numbers as it holds: else somebody cut or joined lists.
+    fn declared(&self, length: usize) -> Result<(), FormatError> {
+        let said = |keys: &[&str]| keys.iter().find_map(|key| self.optional(key));
+        let (Some(rows), Some(columns)) = (said(ROWS), said(COLUMNS)) else { return Ok(()) };
+        let (rows, columns) = (rows.number()?, columns.number()?);
+        #[expect(clippy::float_cmp, reason = "whole numbers")]
+        if rows * columns != length as f64 {
+            let found = format!("{rows} rows and {columns} columns of {length} numbers");
+            return Err(self.wrong_as(&found, "as many numbers as rows times columns"));
         }
+        Ok(())
     }
 
     pub(super) fn wrong(&self, expected: &str) -> FormatError {
-        let mut found = self.value.to_string();
-        if found.chars().count() > FOUND_MAX_CHARS {
-            found = found.chars().take(FOUND_MAX_CHARS).chain("...".chars()).collect();
-        }
-        self.wrong_as(found, expected)
+        self.wrong_as(&self.value.to_string(), expected)
     }
 
-    pub(super) fn wrong_as(&self, found: String, expected: &str) -> FormatError {
+    pub(super) fn wrong_as(&self, found: &str, expected: &str) -> FormatError {
         FormatError::Value {
             origin: self.origin.to_owned(),
             field: self.path.clone(),
-            found,
+            found: short(found),
             expected: expected.to_owned(),
         }
     }
@@ -151,4 +164,17 @@ fn number(value: &Value) -> Option<f64> {
     number.is_finite().then_some(number)
 }
 
-const FOUND_MAX_CHARS: usize = 60;
+/// On one line of bearable length: files come from anywhere, and messages end up in logs.
+pub(super) fn short(text: &str) -> String {
+    let mut line: String =
+        text.chars().take(FOUND_MAX_CHARS).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    if text.chars().nth(FOUND_MAX_CHARS).is_some() {
+        line.push_str("...");
+    }
+    line
+}
+
+const FOUND_MAX_CHARS: usize = 120;
+/// What `rows` and `cols` are called.
+const ROWS: &[&str] = &["rows"];
+const COLUMNS: &[&str] = &["cols", "columns"];

@@ -1,32 +1,34 @@
 //! EuRoC `sensor.yaml`: one file a camera, with its pose in the body's frame (`T_BS`, body from sensor).
 
 use super::document::Node;
+use super::relation::{Read, Sources, inverse, pose, relative};
 use super::{
-    File, Format, FormatError, Options, by_rows, joined, lens, physical, relative, same_size,
-    unsupported, yaml,
+    File, Format, FormatError, Options, by_rows, joined, lens, same_size, shortest, unsupported,
+    yaml,
 };
 use nalgebra::Matrix4;
 use occdepth_geometry::ImageSize;
 use occdepth_geometry::camera::{Camera, Distortion, Intrinsics};
 use occdepth_geometry::rig::StereoRig;
 
-pub(super) fn read(files: &[File<'_>; 2], options: &Options) -> Result<StereoRig, FormatError> {
+pub(super) fn read(files: &[File<'_>; 2], options: &Options) -> Result<Read, FormatError> {
     let [left, right] =
         [yaml::parse(files[0].name, files[0].text)?, yaml::parse(files[1].name, files[1].text)?];
     let left = Node::new(files[0].name, &left);
     let right = Node::new(files[1].name, &right);
-    let pose =
-        |node: &Node<'_>| node.get("T_BS", "body from sensor, a 4x4 matrix")?.matrix::<4, 4>();
-    let right_from_left = relative(&right, &pose(&right)?, &pose(&left)?)?;
-    let size = same_size(files[1].name, resolution(&left)?, resolution(&right)?)?;
-    Ok(physical("euroc", size, [camera(&left)?, camera(&right)?], right_from_left, options))
+    let body_from = |node: &Node<'_>| pose(&node.get("T_BS", "body from sensor, a 4x4 matrix")?);
+    let right_from_left = relative(&body_from(&right)?, &body_from(&left)?);
+    let sources = Sources::two(files[0].name, files[1].name);
+    let size = same_size(&sources.relation, resolution(&left)?, resolution(&right)?)?;
+    let cameras = [camera(&left)?, camera(&right)?];
+    Ok(Read::physical("euroc", size, cameras, right_from_left, options, sources))
 }
 
 pub(super) fn write(rig: &StereoRig) -> Result<Vec<(String, String)>, FormatError> {
     let file = |name: &str, camera: &Camera, body_from_sensor: &Matrix4<f64>| {
-        let model = match camera.distortion {
-            Distortion::RadialTangential(_) => "radial-tangential",
-            Distortion::KannalaBrandt(_) => "equidistant",
+        let (model, coefficients) = match &camera.distortion {
+            Distortion::RadialTangential(k) => ("radial-tangential", shortest(k)),
+            Distortion::KannalaBrandt(k) => ("equidistant", &k[..]),
             _ => {
                 let expected = "radial-tangential or Kannala-Brandt lenses";
                 return Err(unsupported(rig, Format::Euroc, expected));
@@ -41,13 +43,11 @@ pub(super) fn write(rig: &StereoRig) -> Result<Vec<(String, String)>, FormatErro
             rig.image_size.width,
             rig.image_size.height,
             joined(&[fx, fy, cx, cy]),
-            joined(&camera.distortion.coefficients()),
+            joined(coefficients),
         );
         Ok((format!("{name}_sensor.yaml"), text))
     };
-    let left_from_right = rig.right_from_left.try_inverse().ok_or_else(|| {
-        unsupported(rig, Format::Euroc, "a rig whose cameras have a rigid relation")
-    })?;
+    let left_from_right = inverse(&rig.right_from_left);
     Ok(vec![
         file("cam0", &rig.left, &Matrix4::identity())?,
         file("cam1", &rig.right, &left_from_right)?,

@@ -3,49 +3,50 @@
 
 use super::document::Node;
 use super::euroc::{intrinsics_of, resolution_of};
+use super::relation::{Read, Sources, inverse, pose, relative};
 use super::{
-    File, FormatError, Options, by_rows, joined, lens, physical, relative, same_size, yaml,
+    File, Format, FormatError, Options, by_rows, joined, lens, same_size, unsupported, yaml,
 };
 use nalgebra::Matrix4;
 use occdepth_geometry::camera::{Camera, Distortion, Intrinsics};
 use occdepth_geometry::rig::StereoRig;
 
-pub(super) fn read(file: File<'_>, options: &Options) -> Result<StereoRig, FormatError> {
+pub(super) fn read(file: File<'_>, options: &Options) -> Result<Read, FormatError> {
     let document = yaml::parse(file.name, file.text)?;
     let root = Node::new(file.name, &document);
     let left = root.get("cam0", "the left camera")?;
     let right = root.get("cam1", "the right camera")?;
     let right_from_left = if let Some(matrix) = right.optional("T_cn_cnm1") {
-        matrix.matrix()?
+        pose(&matrix)?
     } else {
         let imu_from = |camera: &Node<'_>| -> Result<Matrix4<f64>, FormatError> {
             match (camera.optional("T_imu_cam"), camera.optional("T_cam_imu")) {
-                (Some(imu_from_camera), _) => imu_from_camera.matrix(),
-                (None, Some(camera_from_imu)) => {
-                    relative(&camera_from_imu, &camera_from_imu.matrix()?, &Matrix4::identity())
-                }
+                (Some(imu_from_camera), _) => pose(&imu_from_camera),
+                (None, Some(camera_from_imu)) => Ok(inverse(&pose(&camera_from_imu)?)),
                 (None, None) => Err(camera
                     .get("T_cn_cnm1", "this camera from the one before (or T_cam_imu of both)")
                     .map_or_else(|error| error, |node| node.wrong("a 4x4 matrix"))),
             }
         };
-        relative(&right, &imu_from(&right)?, &imu_from(&left)?)?
+        relative(&imu_from(&right)?, &imu_from(&left)?)
     };
     let size = |node: &Node<'_>| resolution_of(&node.get("resolution", "[width, height]")?);
     let size = same_size(file.name, size(&left)?, size(&right)?)?;
-    Ok(physical("kalibr", size, [camera(&left)?, camera(&right)?], right_from_left, options))
+    let cameras = [camera(&left)?, camera(&right)?];
+    Ok(Read::physical("kalibr", size, cameras, right_from_left, options, Sources::one(file.name)))
 }
 
-pub(super) fn write(rig: &StereoRig) -> String {
-    let camera = |name: &str, camera: &Camera, relation: &str| {
+pub(super) fn write(rig: &StereoRig) -> Result<String, FormatError> {
+    let camera = |number: usize, camera: &Camera, relation: &str| {
         let Intrinsics { fx, fy, cx, cy } = camera.intrinsics;
         let k = [fx, fy, cx, cy];
         let (model, intrinsics, lens) = match camera.distortion {
             Distortion::RadialTangential(d) => {
-                // Kalibr has four; more are written all the same, for readers that take them.
-                let used = d.iter().rposition(|&c| c != 0.0).map_or(4, |last| (last + 1).max(4));
-                let used = [4, 5, 8].into_iter().find(|&n| n >= used).unwrap_or(8);
-                ("pinhole", k.to_vec(), ("radtan", d[..used].to_vec()))
+                if d[4..].iter().any(|&k| k != 0.0) {
+                    let expected = "radial-tangential lenses of four coefficients";
+                    return Err(unsupported(rig, Format::Kalibr, expected));
+                }
+                ("pinhole", k.to_vec(), ("radtan", d[..4].to_vec()))
             }
             Distortion::KannalaBrandt(d) => ("pinhole", k.to_vec(), ("equidistant", d.to_vec())),
             Distortion::DoubleSphere { xi, alpha } => {
@@ -55,15 +56,18 @@ pub(super) fn write(rig: &StereoRig) -> String {
                 ("eucm", [&[alpha, beta], &k[..]].concat(), ("none", vec![]))
             }
         };
-        format!(
-            "{name}:\n{relation}  camera_model: {model}\n  intrinsics: [{}]\n  distortion_model: {}\n  \
-             distortion_coeffs: [{}]\n  resolution: [{}, {}]\n",
+        let other = 1 - number;
+        // Kalibr's readers ask for the topic, too.
+        Ok(format!(
+            "cam{number}:\n{relation}  cam_overlaps: [{other}]\n  camera_model: {model}\n  intrinsics: [{}]\n  \
+             distortion_model: {}\n  distortion_coeffs: [{}]\n  resolution: [{}, {}]\n  \
+             rostopic: /cam{number}/image_raw\n",
             joined(&intrinsics),
             lens.0,
             joined(&lens.1),
             rig.image_size.width,
             rig.image_size.height,
-        )
+        ))
     };
     let rows: Vec<String> = rig
         .right_from_left
@@ -71,7 +75,7 @@ pub(super) fn write(rig: &StereoRig) -> String {
         .map(|row| format!("  - [{}]\n", by_rows(&row.into_owned())))
         .collect();
     let relation = format!("  T_cn_cnm1:\n{}", rows.concat());
-    camera("cam0", &rig.left, "") + &camera("cam1", &rig.right, &relation)
+    Ok(camera(0, &rig.left, "")? + &camera(1, &rig.right, &relation)?)
 }
 
 fn camera(node: &Node<'_>) -> Result<Camera, FormatError> {

@@ -4,8 +4,8 @@
 //! |---|---|---|
 //! | native | one TOML | all |
 //! | KITTI odometry | `calib.txt` | none: rectified |
-//! | KITTI raw | `calib_cam_to_cam.txt` | radial-tangential |
-//! | OpenCV | one YAML, or intrinsics and extrinsics | radial-tangential, Kannala-Brandt |
+//! | KITTI raw | `calib_cam_to_cam.txt`, and `calib_velo_to_cam.txt` for the mount | radial-tangential; none when rectified |
+//! | OpenCV | one YAML, or intrinsics and extrinsics, or left, right and extrinsics | radial-tangential, Kannala-Brandt |
 //! | ROS `camera_info` | a YAML for each camera | radial-tangential, Kannala-Brandt (`equidistant`) |
 //! | Kalibr camchain | one YAML | radial-tangential, Kannala-Brandt, double sphere, extended unified |
 //! | EuRoC `sensor.yaml` | a YAML for each camera | radial-tangential, Kannala-Brandt |
@@ -13,20 +13,28 @@
 //!
 //! The format is recognised by what a file contains. Of two files the first is the left camera's, unless their names say
 //! otherwise. All formats but KITTI's know nothing of the vehicle: the mount is then [`Options::left_from_ego`].
+//!
+//! Rotations may be rounded to four decimals; those that are rounded to fewer than five are replaced by the nearest
+//! rotation.
 
 mod basalt;
+mod detect;
 mod document;
 mod euroc;
 mod kalibr;
 mod kitti_raw;
 mod opencv;
+mod relation;
 mod ros;
 mod yaml;
 
+pub use detect::detect;
+
+use detect::sides;
 use document::Node;
-use nalgebra::{Matrix3, Matrix4, Vector3};
+use nalgebra::{Matrix3, Matrix4};
 use occdepth_geometry::ImageSize;
-use occdepth_geometry::camera::{Camera, CoefficientError, Distortion};
+use occdepth_geometry::camera::{CoefficientError, Distortion};
 use occdepth_geometry::rig::{RigError, StereoRig};
 use serde_json::Value;
 
@@ -79,6 +87,13 @@ pub struct File<'a> {
     pub text: &'a str,
 }
 
+impl File<'_> {
+    /// Without the byte-order mark that editors of other systems put first.
+    fn without_mark(self) -> Self {
+        Self { text: self.text.strip_prefix('\u{feff}').unwrap_or(self.text), ..self }
+    }
+}
+
 /// What files do not say.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
@@ -90,11 +105,31 @@ pub struct Options {
     pub left_from_ego: Matrix4<f64>,
     /// Left and right camera of KITTI's raw recordings: 2 and 3 (colour) or 0 and 1 (grey).
     pub kitti_cameras: [u8; 2],
+    /// The images of KITTI's raw recordings are the rectified ones (`*_sync`).
+    pub kitti_rectified: bool,
+    /// The lens model of OpenCV's files, which mostly do not say which of two their coefficients are of.
+    pub lens: Option<LensModel>,
+}
+
+/// The two lens models that have four coefficients in OpenCV's files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LensModel {
+    /// `calib3d`: k1 k2 p1 p2 ...
+    RadialTangential,
+    /// `cv::fisheye`: k1 k2 k3 k4.
+    KannalaBrandt,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { image_size: None, unit_m: 1.0, left_from_ego: level_mount(), kitti_cameras: [2, 3] }
+        Self {
+            image_size: None,
+            unit_m: 1.0,
+            left_from_ego: level_mount(),
+            kitti_cameras: [2, 3],
+            kitti_rectified: false,
+            lens: None,
+        }
     }
 }
 
@@ -165,54 +200,8 @@ pub enum FormatError {
     Rig(#[from] RigError),
 }
 
-/// What is in the name of a left camera's file, and of a right one's.
-const LEFT_NAMES: [&str; 3] = ["left", "cam0", "camera0"];
-const RIGHT_NAMES: [&str; 3] = ["right", "cam1", "camera1"];
-/// Larger files are no calibrations.
-const FILE_MAX_BYTES: usize = 4 << 20;
-
-/// Tells the format of `files` by their contents.
-///
-/// # Errors
-/// [`FormatError::Files`] when it is none that is known.
-pub fn detect(files: &[File<'_>]) -> Result<Format, FormatError> {
-    let first = one_of_at_least(files)?;
-    let has_line = |prefixes: &[&str]| {
-        first.text.lines().any(|line| prefixes.iter().any(|prefix| line.starts_with(prefix)))
-    };
-    // Whole lines first: these are no YAML, or YAML only by accident.
-    if has_line(&["P_rect_0", "K_0", "calib_time:"]) {
-        return Ok(Format::KittiRaw);
-    }
-    if has_line(&["P0:", "P1:", "P2:", "P3:"]) {
-        return Ok(Format::KittiOdometry);
-    }
-    if first.text.trim_start().starts_with('{') {
-        return Ok(Format::Basalt);
-    }
-    if first.text.contains("opencv-matrix") || first.text.starts_with("%YAML:") {
-        return Ok(Format::OpenCv);
-    }
-    if has_line(&["[left]", "image_size = ", "right_from_left"]) {
-        return Ok(Format::Native);
-    }
-    let has_key = |keys: &[&str]| has_line(&keys.iter().map(|k| &**k).collect::<Vec<_>>());
-    if has_key(&["cam0:", "cam1:"]) {
-        Ok(Format::Kalibr)
-    } else if has_key(&["T_BS:", "sensor_type:"]) {
-        Ok(Format::Euroc)
-    } else if has_key(&["projection_matrix:", "rectification_matrix:"]) {
-        Ok(Format::Ros)
-    } else if has_key(&["M1:", "K1:", "cameraMatrix1:", "camera_matrix_1:"]) {
-        Ok(Format::OpenCv)
-    } else {
-        Err(FormatError::Files {
-            origin: first.name.to_owned(),
-            found: "found no known calibration".to_owned(),
-            expected: format!("one of {}", Format::ALL.map(|(name, _)| name).join(", ")),
-        })
-    }
-}
+/// Larger files are no calibrations, bytes.
+pub const FILE_MAX_BYTES: usize = 4 << 20;
 
 /// Reads a rig from `files` of `format`.
 ///
@@ -223,13 +212,22 @@ pub fn import(
     files: &[File<'_>],
     options: &Options,
 ) -> Result<Imported, FormatError> {
-    for file in files {
+    let mut notes = Vec::new();
+    let files: Vec<File<'_>> = files.iter().map(|file| file.without_mark()).collect();
+    for file in &files {
         if file.text.len() > FILE_MAX_BYTES {
             return Err(FormatError::Files {
                 origin: file.name.to_owned(),
                 found: format!("found {} bytes", file.text.len()),
                 expected: format!("a calibration of at most {FILE_MAX_BYTES}"),
             });
+        }
+        // A number that was cut is a number. (JSON ends with a bracket.)
+        if format != Format::Basalt && !file.text.ends_with('\n') {
+            let name = file.name;
+            notes.push(format!(
+                "the last line of {name} has no end: compare its last numbers, it may be cut off"
+            ));
         }
     }
     if !(options.unit_m.is_finite() && options.unit_m > 0.0) {
@@ -240,40 +238,79 @@ pub fn import(
             expected: "a positive number of metres".to_owned(),
         });
     }
-    let mut notes = Vec::new();
-    let rig = match format {
+    let (rig, origin) = read(format, &files, options, &mut notes)?;
+    if let Some(said) = options.image_size
+        && said != rig.image_size
+    {
+        return Err(FormatError::Value {
+            origin,
+            field: "the image size".to_owned(),
+            found: rig.image_size.to_string(),
+            expected: format!(
+                "{said}, as asked for (--image-size): calibrate at the size of the images"
+            ),
+        });
+    }
+    notes.extend(unused(format, options));
+    Ok(Imported { rig, format, notes })
+}
+
+/// The rig, and the file that gives its image size.
+fn read(
+    format: Format,
+    files: &[File<'_>],
+    options: &Options,
+    notes: &mut Vec<String>,
+) -> Result<(StereoRig, String), FormatError> {
+    let read = match format {
         Format::Native => {
-            let file = exactly::<1>(format, files)?[0];
-            StereoRig::from_toml(file.text, file.name)?
+            let [file] = exactly(format, files)?;
+            return Ok((StereoRig::from_toml(file.text, file.name)?, file.name.to_owned()));
         }
         Format::KittiOdometry => {
-            let file = exactly::<1>(format, files)?[0];
+            let [file] = exactly(format, files)?;
             let size = image_size(options, file.name, "the size of the sequence's images")?;
-            StereoRig::from_kitti_calib(file.text, file.name, size)?
+            let rig = StereoRig::from_kitti_calib(file.text, file.name, size)?;
+            return Ok((rig, file.name.to_owned()));
         }
-        Format::KittiRaw => kitti_raw::read(exactly::<1>(format, files)?[0], options)?,
-        Format::OpenCv => opencv::read(files, options)?,
-        Format::Ros => ros::read(&sides(exactly(format, files)?, &mut notes), options)?,
+        Format::KittiRaw => kitti_raw::read(files, options, notes)?,
+        Format::OpenCv => opencv::read(files, options, notes)?,
+        Format::Ros => ros::read(&sides(exactly(format, files)?, notes), options)?,
         Format::Kalibr => kalibr::read(exactly::<1>(format, files)?[0], options)?,
-        Format::Euroc => euroc::read(&sides(exactly(format, files)?, &mut notes), options)?,
+        Format::Euroc => euroc::read(&sides(exactly(format, files)?, notes), options)?,
         Format::Basalt => basalt::read(exactly::<1>(format, files)?[0], options)?,
     };
-    let origin = files.first().map_or("rig", |file| file.name);
-    rig.validate(origin)?;
-    #[expect(clippy::float_cmp, reason = "1 is the default, not the result of a computation")]
-    if options.unit_m != 1.0 && matches!(format, Format::Native | Format::KittiOdometry) {
-        notes.push("the unit was not used: this format is in metres".to_owned());
-    }
-    if !matches!(format, Format::Native | Format::KittiOdometry)
-        && options.left_from_ego == level_mount()
-    {
+    let origin = read.sources.left.clone();
+    if read.rig.left_from_ego == level_mount() {
         notes.push(
             "the mount is not in the file: [left_from_ego] is a level camera at the vehicle's origin, looking \
              forward; set it before the grid is used"
                 .to_owned(),
         );
     }
-    Ok(Imported { rig, format, notes })
+    Ok((read.validated()?, origin))
+}
+
+/// Options that the format has no use for.
+fn unused(format: Format, options: &Options) -> Vec<String> {
+    let metres = matches!(format, Format::Native | Format::KittiOdometry);
+    #[expect(clippy::float_cmp, reason = "1 is the default, not the result of a computation")]
+    let unit = metres && options.unit_m != 1.0;
+    [
+        (unit, "the unit was not used: this format is in metres"),
+        (
+            options.lens.is_some() && format != Format::OpenCv,
+            "the lens model was not used: this format says which it is",
+        ),
+        (
+            options.kitti_rectified && format != Format::KittiRaw,
+            "whether the images are rectified was not used: it is a question of KITTI's raw recordings",
+        ),
+    ]
+    .into_iter()
+    .filter(|(unused, _)| *unused)
+    .map(|(_, note)| note.to_owned())
+    .collect()
 }
 
 /// Writes `rig` as files of `format`: names and texts.
@@ -289,18 +326,40 @@ pub fn export(rig: &StereoRig, format: Format) -> Result<Vec<(String, String)>, 
         Format::KittiRaw => one("calib_cam_to_cam.txt", kitti_raw::write(rig)?),
         Format::OpenCv => opencv::write(rig)?,
         Format::Ros => ros::write(rig)?,
-        Format::Kalibr => one("camchain.yaml", kalibr::write(rig)),
+        Format::Kalibr => one("camchain.yaml", kalibr::write(rig)?),
         Format::Euroc => euroc::write(rig)?,
-        Format::Basalt => one("calibration.json", basalt::write(rig)?),
+        Format::Basalt => one("calibration.json", basalt::write(rig)),
     })
 }
 
-fn one_of_at_least<'a>(files: &[File<'a>]) -> Result<File<'a>, FormatError> {
-    files.first().copied().ok_or_else(|| FormatError::Files {
-        origin: "import".to_owned(),
-        found: "found no file".to_owned(),
-        expected: "at least one".to_owned(),
-    })
+/// What of `rig` files of `format` do not carry, for whoever exports it.
+pub fn lost(rig: &StereoRig, format: Format) -> Vec<String> {
+    let mut lost = Vec::new();
+    if matches!(format, Format::Native) {
+        return lost;
+    }
+    if format == Format::KittiOdometry {
+        lost.push(format!(
+            "the image size is not in the file: import it with --image-size {}",
+            rig.image_size
+        ));
+        return lost;
+    }
+    lost.push(
+        "the mount ([left_from_ego]) is not in the files: the format has no place for it"
+            .to_owned(),
+    );
+    if rig.rectified {
+        lost.push(
+            "that the images are rectified is not in the files: they describe two physical cameras without \
+             distortion"
+                .to_owned(),
+        );
+    }
+    if format == Format::Basalt {
+        lost.push("the IMU's noise is a guess, its biases, the time offset and the vignette are neutral: a rig has none".to_owned());
+    }
+    lost
 }
 
 fn exactly<'a, const N: usize>(
@@ -315,19 +374,6 @@ fn exactly<'a, const N: usize>(
             _ => format!("{N} files of format {}, left and right", format.name()),
         },
     })
-}
-
-/// Left first: by their names where those say so, else as given.
-fn sides<'a>(files: [File<'a>; 2], notes: &mut Vec<String>) -> [File<'a>; 2] {
-    let says = |file: &File<'_>, words: &[&str]| {
-        let name = file.name.to_lowercase();
-        words.iter().any(|word| name.contains(word))
-    };
-    let [first, second] = files;
-    let swapped = says(&first, &RIGHT_NAMES) && says(&second, &LEFT_NAMES);
-    let [left, right] = if swapped { [second, first] } else { [first, second] };
-    notes.push(format!("left camera from {}, right camera from {}", left.name, right.name));
-    [left, right]
 }
 
 fn image_size(options: &Options, origin: &str, expected: &str) -> Result<ImageSize, FormatError> {
@@ -366,58 +412,8 @@ fn lens(
 ) -> Result<Distortion, FormatError> {
     let coefficients = node.vector()?;
     make(&coefficients).map_err(|error| {
-        node.wrong_as(format!("{coefficients:?}"), &format!("coefficients of its model: {error}"))
+        node.wrong_as(&format!("{coefficients:?}"), &format!("coefficients of its model: {error}"))
     })
-}
-
-/// A rig of two physical cameras.
-fn physical(
-    name: &str,
-    image_size: ImageSize,
-    [left, right]: [Camera; 2],
-    right_from_left: Matrix4<f64>,
-    options: &Options,
-) -> StereoRig {
-    let mut right_from_left = right_from_left;
-    let t: Vector3<f64> = right_from_left.fixed_view::<3, 1>(0, 3) * options.unit_m;
-    right_from_left.fixed_view_mut::<3, 1>(0, 3).copy_from(&t);
-    StereoRig {
-        name: name.to_owned(),
-        image_size,
-        left,
-        right,
-        right_from_left,
-        left_from_ego: options.left_from_ego,
-        rectified: false,
-    }
-}
-
-/// `a_from_b` of two poses in one frame: inverse(`frame_from_a`) * `frame_from_b`.
-fn relative(
-    node: &Node<'_>,
-    frame_from_a: &Matrix4<f64>,
-    frame_from_b: &Matrix4<f64>,
-) -> Result<Matrix4<f64>, FormatError> {
-    for pose in [frame_from_a, frame_from_b] {
-        let last: [f64; 4] = pose.row(3).into_owned().into();
-        let (found, expected) = (last, [0.0, 0.0, 0.0, 1.0]);
-        if found
-            .iter()
-            .zip(expected)
-            .any(|(found, expected): (&f64, f64)| (found - expected).abs() > 1e-9)
-        {
-            return Err(
-                node.wrong_as(format!("a matrix with the last row {found:?}"), "0 0 0 1 there")
-            );
-        }
-    }
-    let inverse = frame_from_a
-        .try_inverse()
-        .ok_or_else(|| node.wrong("an invertible matrix (this one is singular)"))?;
-    let mut relative = inverse * frame_from_b;
-    // Exactly, whatever the inversion made of it.
-    relative.fixed_view_mut::<1, 4>(3, 0).copy_from_slice(&[0.0, 0.0, 0.0, 1.0]);
-    Ok(relative)
 }
 
 fn unsupported(rig: &StereoRig, format: Format, expected: &str) -> FormatError {
@@ -433,14 +429,6 @@ fn unsupported(rig: &StereoRig, format: Format, expected: &str) -> FormatError {
     }
 }
 
-fn rotation(matrix: &Matrix4<f64>) -> Matrix3<f64> {
-    matrix.fixed_view::<3, 3>(0, 0).into_owned()
-}
-
-fn translation(matrix: &Matrix4<f64>) -> Vector3<f64> {
-    matrix.fixed_view::<3, 1>(0, 3).into_owned()
-}
-
 /// Numbers of a matrix by rows, in the shortest digits that read back as the same.
 fn by_rows<const R: usize, const C: usize>(matrix: &nalgebra::SMatrix<f64, R, C>) -> String {
     let numbers: Vec<String> =
@@ -450,4 +438,11 @@ fn by_rows<const R: usize, const C: usize>(matrix: &nalgebra::SMatrix<f64, R, C>
 
 fn joined(numbers: &[f64]) -> String {
     numbers.iter().map(|number| format!("{number:?}")).collect::<Vec<_>>().join(", ")
+}
+
+/// The shortest of OpenCV's lists of 4, 5 or 8 radial-tangential coefficients that holds all that are not 0.
+fn shortest(k: &[f64; 8]) -> &[f64] {
+    let used = k.iter().rposition(|&c| c != 0.0).map_or(0, |last| last + 1);
+    let length = [4, 5].into_iter().find(|&length| length >= used).unwrap_or(8);
+    &k[..length]
 }

@@ -2,53 +2,78 @@
 //! several (intrinsics and extrinsics; left, right and their relation).
 
 use super::document::Node;
+use super::relation::{Read, Sources, rotation, rotation_of, transform, translation};
 use super::{
-    File, Format, FormatError, Options, by_rows, image_size, joined, lens, physical, rotation,
-    same_size, translation, unsupported, yaml,
+    File, Format, FormatError, LensModel, Options, by_rows, image_size, joined, lens, same_size,
+    sides, unsupported, yaml,
 };
 use nalgebra::Matrix3;
 use occdepth_geometry::ImageSize;
 use occdepth_geometry::camera::{Camera, Distortion, Intrinsics};
 use occdepth_geometry::rig::StereoRig;
 
-pub(super) fn read(files: &[File<'_>], options: &Options) -> Result<StereoRig, FormatError> {
+pub(super) fn read(
+    files: &[File<'_>],
+    options: &Options,
+    notes: &mut Vec<String>,
+) -> Result<Read, FormatError> {
     let documents = files
         .iter()
         .map(|file| yaml::parse(file.name, file.text))
         .collect::<Result<Vec<_>, _>>()?;
     let nodes: Vec<Node<'_>> =
         files.iter().zip(&documents).map(|(file, value)| Node::new(file.name, value)).collect();
-    let single: Vec<&Node<'_>> =
-        nodes.iter().filter(|node| node.optional("camera_matrix").is_some()).collect();
-    let cameras = match single[..] {
-        [left, right] => {
-            let lens = &["distortion_coefficients"];
-            [camera(left, &["camera_matrix"], lens)?, camera(right, &["camera_matrix"], lens)?]
+    let single: Vec<usize> = (0..nodes.len())
+        .filter(|&i| SINGLE_MATRIX.iter().any(|key| nodes[i].optional(key).is_some()))
+        .collect();
+    // The files of the cameras, and the names of their fields.
+    let views: [(&Node<'_>, &[&str], &[&str]); 2] = match single[..] {
+        [first, second] => {
+            let [left, _] = sides([files[first], files[second]], notes);
+            // Told by their texts, which are lent: two files of one name are two files.
+            let first_is_left = std::ptr::eq(left.text, files[first].text);
+            let [left, right] = if first_is_left { [first, second] } else { [second, first] };
+            [left, right].map(|i| (&nodes[i], &SINGLE_MATRIX[..], &SINGLE_LENS[..]))
         }
-        [_] => {
+        [one] => {
             return Err(FormatError::Files {
-                origin: single[0].origin().to_owned(),
+                origin: files[one].name.to_owned(),
                 found: "found the intrinsics of one camera".to_owned(),
                 expected: "a file for each camera, and one with R and T".to_owned(),
             });
         }
-        _ => {
-            let of = |k: &[&str], d: &[&str]| {
-                let node = holder(&nodes, k)?;
-                camera(node, k, d)
-            };
-            [of(&LEFT_MATRIX, &LEFT_LENS)?, of(&RIGHT_MATRIX, &RIGHT_LENS)?]
-        }
+        _ => [
+            (holder(&nodes, &LEFT_MATRIX)?, &LEFT_MATRIX, &LEFT_LENS),
+            (holder(&nodes, &RIGHT_MATRIX)?, &RIGHT_MATRIX, &RIGHT_LENS),
+        ],
     };
+    let mut cameras = Vec::with_capacity(2);
+    let mut guessed = false;
+    for (node, matrix, coefficients) in views {
+        let said = said_model(node, &nodes)?;
+        let (camera, was_guessed) = camera(node, matrix, coefficients, said, options.lens)?;
+        guessed |= was_guessed;
+        cameras.push(camera);
+    }
+    if guessed {
+        notes.push(
+            "the lens model is not in the file: four coefficients were read as k1 k2 p1 p2 of a radial-tangential \
+             lens; if cv::fisheye made them, add --lens kannala-brandt"
+                .to_owned(),
+        );
+    }
     let extrinsics = holder(&nodes, &ROTATION)?;
-    let r = extrinsics.any(&ROTATION, "the rotation, right from left")?.matrix::<3, 3>()?;
-    let t = holder(&nodes, &TRANSLATION)?
-        .any(&TRANSLATION, "the translation, right from left")?
-        .matrix::<3, 1>()?;
-    let mut right_from_left = r.to_homogeneous();
-    right_from_left.fixed_view_mut::<3, 1>(0, 3).copy_from(&t);
+    let r = rotation_of(&extrinsics.any(&ROTATION, "the rotation, right from left")?)?;
+    let translated = holder(&nodes, &TRANSLATION)?;
+    let t = translated.any(&TRANSLATION, "the translation, right from left")?.matrix::<3, 1>()?;
     let size = size_of(&nodes, files[0].name, options)?;
-    Ok(physical("opencv", size, cameras, right_from_left, options))
+    let sources = Sources {
+        left: views[0].0.origin().to_owned(),
+        right: views[1].0.origin().to_owned(),
+        relation: translated.origin().to_owned(),
+    };
+    let cameras = [cameras[0], cameras[1]];
+    Ok(Read::physical("opencv", size, cameras, transform(&r, &t), options, sources))
 }
 
 pub(super) fn write(rig: &StereoRig) -> Result<Vec<(String, String)>, FormatError> {
@@ -85,27 +110,55 @@ fn matrix(name: &str, rows: usize, columns: usize, data: &str) -> String {
     )
 }
 
-/// The document that has one of `keys`.
+/// The document that has one of `keys`; there must not be two.
 fn holder<'n, 'a>(nodes: &'n [Node<'a>], keys: &[&str]) -> Result<&'n Node<'a>, FormatError> {
-    nodes.iter().find(|node| keys.iter().any(|key| node.optional(key).is_some())).ok_or_else(|| {
-        FormatError::Missing {
-            origin: nodes.iter().map(Node::origin).collect::<Vec<_>>().join(", "),
+    let mut holders =
+        nodes.iter().filter(|node| keys.iter().any(|key| node.optional(key).is_some()));
+    let all = || nodes.iter().map(Node::origin).collect::<Vec<_>>().join(", ");
+    match (holders.next(), holders.next()) {
+        (Some(node), None) => Ok(node),
+        (Some(first), Some(second)) => Err(FormatError::Files {
+            origin: all(),
+            found: format!(
+                "found {} in {} and in {}",
+                keys.join(" or "),
+                first.origin(),
+                second.origin()
+            ),
+            expected: "it once".to_owned(),
+        }),
+        (None, _) => Err(FormatError::Missing {
+            origin: all(),
             field: keys.join(" or "),
             expected: "an OpenCV matrix".to_owned(),
-        }
-    })
+        }),
+    }
 }
 
-fn camera(node: &Node<'_>, matrix: &[&str], coefficients: &[&str]) -> Result<Camera, FormatError> {
-    let k = node.any(matrix, "the camera matrix")?;
-    let intrinsics = intrinsics(&k)?;
+/// A camera, and whether its lens model was guessed: nothing says whether four coefficients are those of `calib3d` or of
+/// `cv::fisheye`.
+fn camera(
+    node: &Node<'_>,
+    matrix: &[&str],
+    coefficients: &[&str],
+    said: Option<(LensModel, Node<'_>)>,
+    asked: Option<LensModel>,
+) -> Result<(Camera, bool), FormatError> {
+    let intrinsics = intrinsics(&node.any(matrix, "the camera matrix")?)?;
     let coefficients = node.any(coefficients, "the distortion coefficients")?;
-    let distortion = if is_fisheye(node)? {
-        lens(&coefficients, Distortion::kannala_brandt)?
-    } else {
-        lens(&coefficients, Distortion::radial_tangential)?
+    let model = match (said, asked) {
+        (Some((said, field)), Some(asked)) if said != asked => {
+            return Err(field.wrong(&format!("what was asked for with --lens ({asked:?})")));
+        }
+        (Some((said, _)), _) => Some(said),
+        (None, asked) => asked,
     };
-    Ok(Camera { intrinsics, distortion })
+    let distortion = match model.unwrap_or(LensModel::RadialTangential) {
+        LensModel::KannalaBrandt => lens(&coefficients, Distortion::kannala_brandt)?,
+        LensModel::RadialTangential => lens(&coefficients, Distortion::radial_tangential)?,
+    };
+    let guessed = model.is_none() && coefficients.vector()?.len() == 4;
+    Ok((Camera { intrinsics, distortion }, guessed))
 }
 
 /// fx, fy, cx, cy of a 3x3 matrix without skew.
@@ -118,15 +171,33 @@ pub(super) fn intrinsics(node: &Node<'_>) -> Result<Intrinsics, FormatError> {
     Err(node.wrong("fx 0 cx, 0 fy cy, 0 0 1 with focal lengths that are not 0"))
 }
 
-/// Whether the file says that its four coefficients are those of `cv::fisheye`.
-fn is_fisheye(node: &Node<'_>) -> Result<bool, FormatError> {
-    if let Some(flag) = node.optional("fisheye_model") {
-        return Ok(flag.number()? != 0.0);
+/// The lens model that the camera's file, or another of the calibration, names; and where.
+fn said_model<'a>(
+    camera: &Node<'a>,
+    nodes: &[Node<'a>],
+) -> Result<Option<(LensModel, Node<'a>)>, FormatError> {
+    for node in std::iter::once(camera).chain(nodes) {
+        if let Some(flag) = node.optional("fisheye_model") {
+            let fisheye = flag.number()? != 0.0;
+            let model =
+                if fisheye { LensModel::KannalaBrandt } else { LensModel::RadialTangential };
+            return Ok(Some((model, flag)));
+        }
+        if let Some(name) = node.optional("distortion_model") {
+            let model = match name.text()?.to_lowercase().as_str() {
+                "fisheye" | "equidistant" | "kannala-brandt" => LensModel::KannalaBrandt,
+                "radial-tangential"
+                | "radtan"
+                | "plumb_bob"
+                | "rational_polynomial"
+                | "pinhole"
+                | "brown-conrady" => LensModel::RadialTangential,
+                _ => return Err(name.wrong("fisheye, or plumb_bob or rational_polynomial")),
+            };
+            return Ok(Some((model, name)));
+        }
     }
-    match node.optional("distortion_model") {
-        Some(model) => Ok(matches!(model.text()?, "fisheye" | "equidistant" | "kannala-brandt")),
-        None => Ok(false),
-    }
+    Ok(None)
 }
 
 fn size_of(nodes: &[Node<'_>], origin: &str, options: &Options) -> Result<ImageSize, FormatError> {
@@ -145,10 +216,17 @@ fn size_of(nodes: &[Node<'_>], origin: &str, options: &Options) -> Result<ImageS
     match sizes[..] {
         [] => image_size(options, origin, "the size of the calibrated images"),
         [size] => Ok(size),
-        [first, second, ..] => same_size(origin, first, second),
+        [first, second, ..] => {
+            let all = nodes.iter().map(Node::origin).collect::<Vec<_>>().join(", ");
+            same_size(&all, first, second)
+        }
     }
 }
 
+/// In a file for each camera.
+const SINGLE_MATRIX: [&str; 2] = ["camera_matrix", "cameraMatrix"];
+const SINGLE_LENS: [&str; 4] =
+    ["distortion_coefficients", "distCoeffs", "dist_coeffs", "distortion_coeffs"];
 const LEFT_MATRIX: [&str; 6] =
     ["M1", "K1", "cameraMatrix1", "camera_matrix_1", "camera_matrix_left", "K_left"];
 const RIGHT_MATRIX: [&str; 6] =

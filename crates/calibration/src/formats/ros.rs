@@ -1,24 +1,25 @@
 //! ROS `camera_info`, as `camera_calibration` writes it: one YAML a camera. How the cameras lie to each other is in their
-//! rectification: a point of the left camera appears in the right one at R2^T (R1 p + (P2[0,3] / P2[0,0], 0, 0)).
+//! rectification: with P = K [I | t], a point p of the left camera lies at R2^T (R1 p + t2 - t1) in the right one.
 
 use super::document::Node;
 use super::opencv::intrinsics;
+use super::relation::{Read, Sources, rotation_of, transform};
 use super::{
-    File, Format, FormatError, Options, by_rows, joined, lens, physical, same_size, unsupported,
-    yaml,
+    File, Format, FormatError, Options, by_rows, joined, lens, same_size, unsupported, yaml,
 };
 use nalgebra::{Matrix3, Matrix3x4, Vector3};
 use occdepth_geometry::ImageSize;
 use occdepth_geometry::camera::{Camera, Distortion};
 use occdepth_geometry::rectification::{Crop, StereoRectification};
-use occdepth_geometry::rig::StereoRig;
+use occdepth_geometry::rig::{StereoRig, from_projection};
 
-pub(super) fn read(files: &[File<'_>; 2], options: &Options) -> Result<StereoRig, FormatError> {
+pub(super) fn read(files: &[File<'_>; 2], options: &Options) -> Result<Read, FormatError> {
     let [left, right] =
         [yaml::parse(files[0].name, files[0].text)?, yaml::parse(files[1].name, files[1].text)?];
     let left = Node::new(files[0].name, &left);
     let right = Node::new(files[1].name, &right);
-    let size = same_size(files[1].name, image_size(&left)?, image_size(&right)?)?;
+    let sources = Sources::two(files[0].name, files[1].name);
+    let size = same_size(&sources.relation, image_size(&left)?, image_size(&right)?)?;
     let (r1, left_shift) = rectification(&left)?;
     let (r2, right_shift) = rectification(&right)?;
     if right_shift == left_shift {
@@ -26,18 +27,22 @@ pub(super) fn read(files: &[File<'_>; 2], options: &Options) -> Result<StereoRig
         return Err(projection
             .wrong("-fx times the baseline in its last column: this one is of a single camera"));
     }
-    let mut right_from_left = (r2.transpose() * r1).to_homogeneous();
-    let t = r2.transpose() * (right_shift - left_shift);
-    right_from_left.fixed_view_mut::<3, 1>(0, 3).copy_from(&t);
-    Ok(physical("ros", size, [camera(&left)?, camera(&right)?], right_from_left, options))
+    let right_from_left =
+        transform(&(r2.transpose() * r1), &(r2.transpose() * (right_shift - left_shift)));
+    let cameras = [camera(&left)?, camera(&right)?];
+    Ok(Read::physical("ros", size, cameras, right_from_left, options, sources))
 }
 
 pub(super) fn write(rig: &StereoRig) -> Result<Vec<(String, String)>, FormatError> {
     let crop =
         if rig.left.distortion.is_fisheye() { Crop::Balance(0.0) } else { Crop::Alpha(-1.0) };
-    let rectification = StereoRectification::new(rig, crop, rig.image_size).map_err(|error| {
-        unsupported(rig, Format::Ros, &format!("a rig that can be rectified: {error}"))
-    })?;
+    // The rectification of a pair that is rectified but for an offset in y or z has no P2 of ROS's form; that of two
+    // cameras that see these images has.
+    let physical = StereoRig { rectified: false, ..rig.clone() };
+    let rectification =
+        StereoRectification::new(&physical, crop, rig.image_size).map_err(|error| {
+            unsupported(rig, Format::Ros, &format!("a rig that can be rectified: {error}"))
+        })?;
     let file = |side: &str, camera: &Camera, r: &Matrix3<f64>, p: &Matrix3x4<f64>| {
         let coefficients = camera.distortion.coefficients();
         let (model, coefficients) = match camera.distortion {
@@ -73,17 +78,11 @@ pub(super) fn write(rig: &StereoRig) -> Result<Vec<(String, String)>, FormatErro
 
 /// The rectifying rotation, and the shift of the rectified camera.
 fn rectification(node: &Node<'_>) -> Result<(Matrix3<f64>, Vector3<f64>), FormatError> {
-    let field = node.get("rectification_matrix", "a 3x3 matrix")?;
-    let r: Matrix3<f64> = field.matrix()?;
-    if (r.transpose() * r - Matrix3::identity()).amax() > 1e-3 || r.determinant() < 0.0 {
-        return Err(field.wrong("a rotation"));
-    }
+    let r = rotation_of(&node.get("rectification_matrix", "a 3x3 matrix")?)?;
     let projection = node.get("projection_matrix", "a 3x4 matrix")?;
-    let p: Matrix3x4<f64> = projection.matrix()?;
-    if p.m11 == 0.0 || p.m22 == 0.0 {
-        return Err(projection.wrong("focal lengths that are not 0"));
-    }
-    Ok((r, Vector3::new(p.m14 / p.m11, p.m24 / p.m22, 0.0)))
+    let (_, shift) = from_projection(&projection.matrix()?)
+        .map_err(|error| projection.wrong(&error.to_string()))?;
+    Ok((r, shift))
 }
 
 fn image_size(node: &Node<'_>) -> Result<ImageSize, FormatError> {

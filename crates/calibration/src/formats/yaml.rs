@@ -4,6 +4,7 @@
 //! aliases, with which a small file can stand for a huge one, are refused. No calibration format uses them.
 
 use super::FormatError;
+use super::document::short;
 use saphyr_parser::{Event, Parser, ScalarStyle, Span};
 use serde_json::{Map, Value};
 
@@ -16,7 +17,7 @@ pub(super) fn parse(origin: &str, text: &str) -> Result<Value, FormatError> {
     let syntax = |line: usize, message: String| FormatError::Syntax {
         origin: origin.to_owned(),
         line: line + skipped,
-        message,
+        message: short(&message),
     };
     let mut builder = Builder { open: Vec::new(), done: None };
     for event in Parser::new_from_str(text) {
@@ -74,14 +75,17 @@ impl Builder {
             Some(Open::Table(table, key)) => match key.take() {
                 Some(key) => {
                     if table.insert(key.clone(), value).is_some() {
-                        return Err(format!("found the key {key:?} again"));
+                        return Err(format!("found the key {:?} again", short(&key)));
                     }
                 }
                 None => {
                     *key = Some(match value {
                         Value::String(key) => key,
                         Value::Number(key) => key.to_string(),
-                        other => return Err(format!("found the key {other}, expected a text")),
+                        other => {
+                            let found = short(&other.to_string());
+                            return Err(format!("found the key {found}, expected a text"));
+                        }
                     });
                 }
             },

@@ -1,9 +1,13 @@
 //! Calibration files of other programs: real ones against each other and against OpenCV's numbers, our own there and back,
 //! and files that are wrong.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(clippy::float_cmp, reason = "numbers of a file are read as they are written")]
 
+mod closed_forms;
 mod damaged;
+mod exports;
 mod real;
+mod recognised;
 mod round_trip;
 
 use occdepth_calibration::formats::{File, Format, FormatError, Imported, Options, detect, import};

@@ -113,6 +113,75 @@ fn opencv_files_are_those_of_the_golden_chessboard() {
     assert!(message.contains("intrinsics.yml") && message.contains("--image-size"), "{message}");
 }
 
+/// The matrices that OpenCV's `stereoRectify` made of the chessboard, as a pair of `camera_info`: they state the rotation and
+/// the translation that it was given.
+#[test]
+fn ros_files_of_opencvs_rectification_state_the_pair_that_it_was_made_of() {
+    let name = "ros_files_of_opencvs_rectification_state_the_pair_that_it_was_made_of";
+    let Some(golden) = golden(name, "chessboard_alpha_0") else { return };
+    let file = |side: usize| {
+        let matrix = |name: &str, rows: usize, cols: usize, key: &str| {
+            let data = numbers(&golden[format!("{key}{side}")]);
+            format!("{name}:\n  rows: {rows}\n  cols: {cols}\n  data: {data:?}\n")
+        };
+        "image_width: 640\nimage_height: 480\ndistortion_model: rational_polynomial\n".to_owned()
+            + &matrix("camera_matrix", 3, 3, "K")
+            + &matrix("distortion_coefficients", 1, 14, "D")
+            + &matrix("rectification_matrix", 3, 3, "R")
+            + &matrix("projection_matrix", 3, 4, "P")
+    };
+    let (left, right) = (file(1), file(2));
+    let files = [("left.yaml", &*left), ("right.yaml", &*right)];
+    let found = read(&files, &Options::default()).unwrap();
+    assert_eq!(found.format, Format::Ros);
+    assert_is(&found.rig, &golden, 1e-12);
+    let r = Matrix3::from_row_slice(&numbers(&golden["R"]));
+    assert!((found.rig.right_from_left.fixed_view::<3, 3>(0, 0) - r).amax() < 1e-12);
+}
+
+/// One file holds it all: intrinsics, relation, and the rectification whose `P1:` is no KITTI line.
+#[test]
+fn opencv_files_are_one_or_two_in_any_order() {
+    let name = "opencv_files_are_one_or_two_in_any_order";
+    let size = ImageSize { width: 640, height: 480 };
+    let options = Options { image_size: Some(size), ..Options::default() };
+    let paths = ["data/chessboard/extrinsics.yml", "data/chessboard/intrinsics.yml"];
+    let Some(backward) = from(name, &paths, &options) else { return };
+    let golden = golden(name, "chessboard_alpha_0").unwrap();
+    assert_is(&backward.rig, &golden, 1e-12);
+    let [extrinsics, intrinsics] = paths.map(|path| shared(name, path).unwrap().1);
+    let body = |text: &str| text.strip_prefix("%YAML:1.0\n---\n").unwrap().to_owned();
+    let one = format!("%YAML:1.0\n---\n{}{}", body(&extrinsics), body(&intrinsics));
+    let one = read(&[("stereo.yml", &one)], &options).unwrap();
+    assert_eq!(one.format, Format::OpenCv);
+    assert_is(&one.rig, &golden, 1e-12);
+}
+
+/// Cut anywhere, a real pair of files is refused, with the name of the file that was cut, or is whole.
+#[test]
+fn real_files_that_are_cut_are_refused_by_name() {
+    let name = "real_files_that_are_cut_are_refused_by_name";
+    let size = ImageSize { width: 640, height: 480 };
+    let options = Options { image_size: Some(size), ..Options::default() };
+    let paths = ["data/chessboard/intrinsics.yml", "data/chessboard/extrinsics.yml"];
+    let Some(whole) = from(name, &paths, &options) else { return };
+    let texts = paths.map(|path| shared(name, path).unwrap().1);
+    for which in 0..2 {
+        for cut in (0..texts[which].len()).step_by(7) {
+            let part = |i: usize| if i == which { &texts[i][..cut] } else { &texts[i] };
+            let files = [("intrinsics.yml", part(0)), ("extrinsics.yml", part(1))];
+            match read(&files, &options) {
+                // What R and T need is all there: only the rectification was cut, between two of its matrices.
+                Ok(imported) => assert_eq!(imported.rig, whole.rig),
+                Err(error) => {
+                    let message = error.to_string();
+                    assert!(message.contains(files[which].0), "{cut}: {message}");
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn kitti_raw_has_its_published_baseline() {
     let name = "kitti_raw_has_its_published_baseline";
@@ -124,6 +193,25 @@ fn kitti_raw_has_its_published_baseline() {
     // P_rect_02[3] / fx - P_rect_03[3] / fx of the same file.
     let rectified_baseline_m = (44.85728 + 339.5242) / 721.5377;
     assert!((rig.baseline_m() - rectified_baseline_m).abs() < 2e-4, "{}", rig.baseline_m());
+    // And its published rectification, to the digits of the file: R_rect_03 R_rl = R_rect_02.
+    let (_, text) = shared(name, path).unwrap();
+    let published = |key: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(key)).unwrap();
+        line.split_whitespace().map(|n| n.parse().unwrap()).collect::<Vec<f64>>()
+    };
+    let [left, right] =
+        ["R_rect_02:", "R_rect_03:"].map(|key| Matrix3::from_row_slice(&published(key)));
+    let r = rig.right_from_left.fixed_view::<3, 3>(0, 0);
+    assert!((right.transpose() * left - r).amax() < 3e-7, "{}", right.transpose() * left - r);
+    // The pair that most people have.
+    let options = Options { kitti_rectified: true, ..Options::default() };
+    let rectified = from(name, &[path], &options).unwrap().rig;
+    assert!((rectified.baseline_m() - rectified_baseline_m).abs() < 1e-4);
+    assert_eq!(rectified.image_size, ImageSize { width: 1242, height: 375 });
+    let p = published("P_rect_03:");
+    let found =
+        StereoRectification::new(&rectified, Crop::Alpha(0.0), rectified.image_size).unwrap();
+    assert!((found.p2.m11 - p[0]).abs() < 1e-9 && (found.p2.m23 - p[6]).abs() < 1e-9);
     // Camera 1 is not in this file.
     let (file, text) = shared(name, path).unwrap();
     let options = Options { kitti_cameras: [0, 1], ..Options::default() };
@@ -163,6 +251,19 @@ fn basalt_models_of_the_same_cameras_agree() {
     assert!((euroc.baseline_m() - 0.110).abs() < 1e-3);
     let tum = from(name, &["data/calib/basalt/tumvi_512_ds_calib.json"], &options).unwrap().rig;
     assert!((tum.baseline_m() - 0.101).abs() < 1e-3);
+    // Not only how far apart, also which way: EuRoC's relation as its authors and OpenCV's golden file have it, TUM-VI's.
+    for (rig, file, turn, metres) in
+        [(&euroc, "euroc_alpha_-1", 3e-3, 1.5e-3), (&tum, "tumvi_kb4", 2e-3, 1.5e-3)]
+    {
+        let golden = golden(name, file).unwrap();
+        let r = Matrix3::from_row_slice(&numbers(&golden["R"]));
+        let t = Vector3::from_row_slice(&numbers(&golden["T"]));
+        let pose = rig.right_from_left;
+        let error = (pose.fixed_view::<3, 3>(0, 0) - r).amax();
+        assert!(error < turn, "{file}: {error}");
+        let error = (pose.fixed_view::<3, 1>(0, 3) - t).amax();
+        assert!(error < metres, "{file}: {error}");
+    }
     // TUM-VI by the Kannala-Brandt model, from OpenCV's golden input.
     let golden = golden(name, "tumvi_kb4").unwrap();
     let (k, d) = (numbers(&golden["K1"]), numbers(&golden["D1"]));
