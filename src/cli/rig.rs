@@ -6,6 +6,7 @@ use super::{Failure, output};
 use clap::Args;
 use nalgebra::{Matrix3, Matrix4, SMatrix};
 use occdepth::rig::{RigFileError, read_rig};
+use occdepth_calibration::suspicions::{Suspicion, suspicions};
 use occdepth_geometry::ImageSize;
 use occdepth_geometry::camera::Camera;
 use occdepth_geometry::rectification::{Crop, RemapTable, StereoRectification};
@@ -17,7 +18,7 @@ use std::path::PathBuf;
 pub(crate) enum Command {
     /// Prints the cameras and their rectification: R1, R2, P1, P2, Q as OpenCV has them
     Show(Show),
-    /// Checks that a rig file is valid and says what it describes
+    /// Checks that a rig file is valid, and says what it describes and what is suspicious about it
     Check(Check),
     /// Converts a calibration of another program to the native format
     Import(import::Import),
@@ -66,6 +67,10 @@ pub(crate) struct Show {
 pub(crate) struct Check {
     #[command(flatten)]
     file: RigFile,
+
+    /// Prints JSON
+    #[arg(long)]
+    json: bool,
 }
 
 pub(crate) fn run(command: &Command) -> Result<(), Failure> {
@@ -109,6 +114,7 @@ fn show(arguments: &Show) -> Result<(), Failure> {
         (alpha, _) => Crop::Alpha(alpha.unwrap_or(-1.0)),
     };
     let size = arguments.size.unwrap_or(rig.image_size);
+    bounded(size, arguments.map_stride)?;
     let rectification = StereoRectification::new(&rig, crop, size)
         .map_err(|error| Failure::configuration("the rig cannot be rectified").because(error))?;
     if arguments.json {
@@ -133,9 +139,51 @@ fn show(arguments: &Show) -> Result<(), Failure> {
     output::print(text.as_bytes())
 }
 
+/// Refuses tables that would fill the memory: they hold two numbers for every pixel, and JSON is no dense form.
+fn bounded(size: ImageSize, map_stride: Option<u32>) -> Result<(), Failure> {
+    if size.width > SIDE_MAX_PX || size.height > SIDE_MAX_PX {
+        return Err(Failure::configuration(format!(
+            "the rectified size is {size}, expected at most {SIDE_MAX_PX}x{SIDE_MAX_PX}"
+        )));
+    }
+    let Some(stride) = map_stride else { return Ok(()) };
+    let samples = u64::from(size.width.div_ceil(stride)) * u64::from(size.height.div_ceil(stride));
+    let pixels = u64::from(size.width) * u64::from(size.height);
+    if samples > SAMPLES_MAX || pixels > PIXELS_MAX {
+        return Err(Failure::configuration(format!(
+            "the remap tables of {size} have {samples} samples, expected at most {SAMPLES_MAX} of {PIXELS_MAX} \
+             pixels"
+        ))
+        .hint("take a larger --map-stride or a smaller --size"));
+    }
+    Ok(())
+}
+
 fn check(arguments: &Check) -> Result<(), Failure> {
     let rig = read(&arguments.file)?;
-    output::print_line(format_args!("{}valid", summary(&rig)))
+    let suspicious = suspicions(&rig);
+    if arguments.json {
+        let describe = |suspicion: &Suspicion| {
+            let Suspicion { about, found, expected, advice } = suspicion;
+            json!({ "about": about.name(), "found": found, "expected": expected, "advice": advice })
+        };
+        return output::print_json(&json!({
+            "name": rig.name,
+            "valid": true,
+            "suspicions": suspicious.iter().map(describe).collect::<Vec<_>>(),
+        }));
+    }
+    let texts: Vec<String> = suspicious.iter().map(ToString::to_string).collect();
+    let verdict = match texts.len() {
+        0 => "valid".to_owned(),
+        1 => "valid, but suspicious (1 warning)".to_owned(),
+        more => format!("valid, but suspicious ({more} warnings)"),
+    };
+    output::print_line(format_args!(
+        "{}{}{verdict}",
+        summary(&rig),
+        import::lines("suspicious: ", &texts)
+    ))
 }
 
 /// What a person wants to know first.
@@ -221,3 +269,8 @@ fn sampled(map: &RemapTable, stride: u32, coordinate: usize) -> Value {
         })
         .collect()
 }
+
+/// The largest images that a rig may have.
+const SIDE_MAX_PX: u32 = 32768;
+const SAMPLES_MAX: u64 = 4_000_000;
+const PIXELS_MAX: u64 = 64_000_000;

@@ -139,9 +139,137 @@ fn rigs() {
         fs::write(&path, good.replacen(from, to, 1)).unwrap();
         refused(&["rig", "check", text(&path)], 2, &[&["rig.toml"], *names].concat());
     }
+    refused(&["rig", "check", text(directory.path())], 2, &["cannot read", "directory"]);
+    refused(&["rig", "check", "/dev/zero"], 2, &["/dev/zero", "more than 4194304 bytes"]);
+    fs::write(&path, b"name = \"\xff\"").unwrap();
+    refused(&["rig", "check", text(&path)], 2, &["rig.toml", "no text", "UTF-8"]);
+    fs::write(&path, format!("\u{feff}{good}")).unwrap();
+    assert!(run(&["rig", "check", text(&path)]).status.success());
     fs::write(&path, "P0: 1 2 3\nP2: 4\n").unwrap();
     refused(&["rig", "check", text(&path)], 2, &["rig.toml", "--image-size"]);
     refused(&["rig", "check", text(&path), "--image-size", "640x192"], 2, &["rig.toml", "P0"]);
+}
+
+/// A calibration of another program in the place of a rig: what it is, and what to do.
+#[test]
+fn foreign_rigs() {
+    let directory = tempfile::tempdir().unwrap();
+    let out = text(directory.path());
+    let image = directory.path().join("image.png");
+    image::RgbImage::new(640, 192).save(&image).unwrap();
+    for (format, name) in
+        [("kalibr", "camchain.yaml"), ("opencv", "stereo.yml"), ("basalt", "calibration.json")]
+    {
+        assert!(run(&["rig", "export", DEMO_RIG, "--format", format, "-o", out]).status.success());
+        let file = directory.path().join(name);
+        let is = format!("format {format}");
+        let names = [name, &is, "occdepth rig import"];
+        refused(&["rig", "check", text(&file)], 2, &names);
+        let image = text(&image);
+        let pair = ["infer", "--left", image, "--right", image, "-o", "never.npy", "--rig"];
+        refused(&[&pair[..], &[text(&file)]].concat(), 2, &names);
+        let config = directory.path().join("stream.toml");
+        let rig = text(&file);
+        fs::write(
+            &config,
+            format!("rig = '{rig}'\n[source]\nkind = 'kitti'\ndirectory = '.'\n[stream]\nsocket = 's.sock'\n"),
+        )
+        .unwrap();
+        refused(&["run", "--config", text(&config)], 2, &names);
+    }
+}
+
+/// Calibrations that are damaged, or none at all: each is named, nothing is written, and no command waits or grows.
+#[test]
+fn calibrations() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name);
+    let out = path("never.toml");
+    let refused = |arguments: &[&str], names: &[&str]| {
+        refused(&[&["rig", "import", "-o", text(&out)], arguments].concat(), 2, names);
+        assert!(!out.exists(), "{arguments:?}");
+    };
+    let exported = directory.path();
+    for format in ["kalibr", "opencv", "ros", "euroc", "basalt", "kitti-raw"] {
+        let done = run(&["rig", "export", DEMO_RIG, "--format", format, "-o", text(exported)]);
+        assert!(done.status.success());
+    }
+    for (good, from, to, names) in [
+        ("camchain.yaml", "", "", &[][..]),
+        ("camchain.yaml", "resolution: [640", "resolution: [.nan", &["cam0.resolution[0]", ".nan"]),
+        ("stereo.yml", "-0.54", ".nan", &["T", ".nan"]),
+        ("stereo.yml", "rows: 3", "rows: 2", &["M1.rows"]),
+        ("calibration.json", "\"qw\": 1.0", "\"qw\": 0.0", &["T_imu_cam[0]", "length 0"]),
+        ("calib_cam_to_cam.txt", "S_02: 640 192", "S_02: 640 -192", &["S_02", "-192"]),
+        ("calib_cam_to_cam.txt", "R_03: 1.0", "R_03: 0.0", &["R_03", "singular"]),
+    ] {
+        let text_of = fs::read_to_string(path(good)).unwrap();
+        let name = format!("bad-{good}");
+        let bad = path(&name);
+        if from == to {
+            // Half of it.
+            fs::write(&bad, &text_of[..text_of.len() / 2]).unwrap();
+        } else {
+            assert!(text_of.contains(from), "{from}: {text_of}");
+            fs::write(&bad, text_of.replacen(from, to, 1)).unwrap();
+        }
+        refused(&[text(&bad)], &[&[&*name], names].concat());
+    }
+    for [left, right] in
+        [["left.yaml", "right.yaml"], ["cam0_sensor.yaml", "cam1_sensor.yaml"]].map(|n| n.map(path))
+    {
+        let whole = fs::read_to_string(&right).unwrap();
+        let name = right.file_name().unwrap().to_str().unwrap();
+        fs::write(&right, &whole[..whole.len() / 2]).unwrap();
+        refused(&[text(&left), text(&right)], &[name]);
+        // Each in the other's place.
+        fs::write(&right, fs::read_to_string(&left).unwrap()).unwrap();
+        fs::write(&left, whole).unwrap();
+        refused(&[text(&left), text(&right)], &[name, "right_from_left", "lies to the right"]);
+    }
+    fs::write(path("bytes.yaml"), b"cam0: \xff\xfe").unwrap();
+    refused(&[text(&path("bytes.yaml"))], &["bytes.yaml", "no text at 6", "UTF-8"]);
+    fs::write(path("large.yaml"), "cam0: 1\n".repeat(1 << 20)).unwrap();
+    refused(&[text(&path("large.yaml"))], &["large.yaml", "more than 4194304 bytes"]);
+    refused(&["/dev/zero"], &["/dev/zero", "more than 4194304 bytes"]);
+    refused(&[text(directory.path())], &["cannot read", "directory"]);
+    refused(&[text(&path("missing.yaml"))], &["missing.yaml", "No such file"]);
+    fs::write(path("empty.yaml"), "").unwrap();
+    refused(&[text(&path("empty.yaml"))], &["empty.yaml", "no known calibration", "--format"]);
+    let whole = path("stereo.yml");
+    refused(&[text(&whole), "--image-size", "640x480"], &["stereo.yml", "640x192", "640x480"]);
+    refused(&[text(&whole), "--lens", "fov"], &["--lens", "kannala-brandt"]);
+    let metres = fs::read_to_string(&whole).unwrap().replacen("-0.54", "-540.0", 1);
+    fs::write(path("millimetres.yml"), metres).unwrap();
+    refused(&[text(&path("millimetres.yml"))], &["millimetres.yml", "--unit mm"]);
+}
+
+/// A file's name may have lines; the rig that is written has them not.
+#[test]
+fn names_of_files_do_not_break_the_rig() {
+    let directory = tempfile::tempdir().unwrap();
+    let exported = text(directory.path());
+    assert!(run(&["rig", "export", DEMO_RIG, "--format", "ros", "-o", exported]).status.success());
+    let odd = directory.path().join("left\nname = 1.yaml");
+    fs::rename(directory.path().join("left.yaml"), &odd).unwrap();
+    let out = directory.path().join("rig.toml");
+    let right = directory.path().join("right.yaml");
+    let done = run(&["rig", "import", text(&odd), text(&right), "-o", text(&out)]);
+    assert!(done.status.success(), "{}", stderr(&done));
+    assert!(run(&["rig", "check", text(&out)]).status.success());
+}
+
+/// Tables that would fill the memory are refused before they are made.
+#[test]
+fn sizes_of_rectified_images() {
+    let show = ["rig", "show", DEMO_RIG, "--json", "--map-stride", "1", "--size"];
+    for (size, names) in [
+        ("4000000000x4000000000", ["4000000000x4000000000", "32768x32768"]),
+        ("20000x20000", ["20000x20000", "--map-stride"]),
+        ("2500x2500", ["2500x2500", "--map-stride"]),
+    ] {
+        refused(&[&show[..], &[size]].concat(), 2, &names);
+    }
 }
 
 #[test]

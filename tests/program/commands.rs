@@ -1,6 +1,6 @@
 //! Subcommands that look at files: `rig`, `network`, `completions`, `infer`.
 
-use crate::support::{run, shared, succeed, text};
+use crate::support::{run, shared, stderr, succeed, text};
 use serde_json::Value;
 use std::fs;
 
@@ -50,7 +50,8 @@ fn the_engine_computes_the_bundled_network() {
 
 #[test]
 fn the_demo_rig_is_valid_and_imports_to_itself() {
-    assert!(succeed(&["rig", "check", DEMO_RIG]).trim_end().ends_with("valid"));
+    let checked = succeed(&["rig", "check", DEMO_RIG]);
+    assert!(checked.ends_with("\nvalid\n") && !checked.contains("suspicious"), "{checked}");
     let directory = tempfile::tempdir().unwrap();
     let copy = directory.path().join("copy.toml");
     succeed(&["rig", "import", DEMO_RIG, "-o", text(&copy)]);
@@ -75,7 +76,10 @@ fn rigs_are_exported_and_imported() {
         ("basalt", &["calibration.json"]),
         ("kitti-raw", &["calib_cam_to_cam.txt"]),
     ] {
-        succeed(&["rig", "export", DEMO_RIG, "--format", format, "-o", text(directory.path())]);
+        let says =
+            succeed(&["rig", "export", DEMO_RIG, "--format", format, "-o", text(directory.path())]);
+        assert!(says.contains("note: the mount"), "what is lost is not said: {says}");
+        assert!(says.contains("note: that the images are rectified"), "{says}");
         let back = directory.path().join(format!("{format}.toml"));
         let files: Vec<_> = files.iter().map(|name| directory.path().join(name)).collect();
         let mut arguments = vec!["rig", "import", "-o", text(&back)];
@@ -95,10 +99,105 @@ fn rigs_are_exported_and_imported() {
         "{toml}"
     );
     let physical = directory.path().join("opencv.toml");
-    let refused = run(&["rig", "export", text(&physical), "--format", "kitti-odometry"]);
-    assert_eq!(refused.status.code(), Some(2));
-    let refused = run(&["rig", "import", "README.md"]);
-    assert_eq!(refused.status.code(), Some(2));
+    for (arguments, says) in [
+        (
+            &["rig", "export", text(&physical), "--format", "kitti-odometry"][..],
+            "expected a rectified pair",
+        ),
+        (
+            &["rig", "import", "README.md"],
+            "README.md: found no known calibration, expected one of native",
+        ),
+    ] {
+        let refused = run(arguments);
+        assert_eq!(refused.status.code(), Some(2));
+        let said = stderr(&refused);
+        assert!(
+            said.contains(says) && said.starts_with("error: ") && refused.stdout.is_empty(),
+            "{said}"
+        );
+    }
+}
+
+/// A valid rig that is hardly meant: said on standard output, by `check` and by `import`, and no failure.
+#[test]
+fn suspicious_rigs_are_valid_but_said() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("rig.toml");
+    let good = fs::read_to_string(DEMO_RIG).unwrap();
+    // Squares of a board; and a principal point of images twice as wide.
+    let squares = good.replacen("[-0.54, 0.0, 0.0]", "[-5.4, 0.0, 0.0]", 1);
+    assert_ne!(squares, good);
+    fs::write(&path, &squares).unwrap();
+    let said = succeed(&["rig", "check", text(&path)]);
+    assert!(
+        said.contains("\nsuspicious: the baseline is 5.4000 m, expected 0.02 to 1.5 m: "),
+        "{said}"
+    );
+    assert!(said.contains("--unit 0.025"), "{said}");
+    assert!(said.ends_with("\nvalid, but suspicious (1 warning)\n"), "{said}");
+    let document: Value =
+        serde_json::from_str(&succeed(&["rig", "check", text(&path), "--json"])).unwrap();
+    assert_eq!((&document["valid"], &document["name"]), (&true.into(), &"demo".into()));
+    let suspicions = document["suspicions"].as_array().unwrap();
+    assert_eq!(suspicions.len(), 1);
+    assert_eq!(suspicions[0]["about"], "baseline");
+    for key in ["found", "expected", "advice"] {
+        assert!(!suspicions[0][key].as_str().unwrap().is_empty(), "{key}");
+    }
+    let document: Value =
+        serde_json::from_str(&succeed(&["rig", "check", DEMO_RIG, "--json"])).unwrap();
+    assert_eq!(document["suspicions"], serde_json::json!([]));
+
+    fs::write(&path, squares.replacen("cx = 319.5", "cx = 639.5", 2)).unwrap();
+    let said = succeed(&["rig", "check", text(&path)]);
+    assert!(said.ends_with("\nvalid, but suspicious (3 warnings)\n"), "{said}");
+
+    // The importer says it, and leaves it with the rig.
+    let chain = directory.path().join("camchain.yaml");
+    succeed(&["rig", "export", DEMO_RIG, "--format", "kalibr", "-o", text(directory.path())]);
+    let millimetres = fs::read_to_string(&chain).unwrap().replace("-0.54", "-60.0");
+    fs::write(&chain, millimetres).unwrap();
+    let imported = directory.path().join("imported.toml");
+    let said = succeed(&["rig", "import", text(&chain), "-o", text(&imported)]);
+    assert!(
+        said.contains("\nsuspicious: the baseline is 60.0000 m") && said.contains("--unit mm"),
+        "{said}"
+    );
+    let toml = succeed(&["rig", "import", text(&chain)]);
+    assert!(toml.contains("\n# suspicious: the baseline is 60.0000 m"), "{toml}");
+    assert_eq!(fs::read_to_string(&imported).unwrap(), toml);
+    let said = succeed(&["rig", "import", text(&chain), "--unit", "mm", "-o", text(&imported)]);
+    assert!(!said.contains("suspicious"), "{said}");
+    assert!(succeed(&["rig", "check", text(&imported)]).ends_with("\nvalid\n"));
+}
+
+/// The shared chessboard's files say no unit: three metres of baseline are three squares.
+#[test]
+fn a_calibration_in_board_squares_is_suspicious() {
+    let test = "a_calibration_in_board_squares_is_suspicious";
+    let Some(board) = shared(test, "data/chessboard") else { return };
+    let files = ["extrinsics.yml", "intrinsics.yml"].map(|name| board.join(name));
+    let directory = tempfile::tempdir().unwrap();
+    let out = directory.path().join("rig.toml");
+    let import = |unit: &str| {
+        let [extrinsics, intrinsics] = &files;
+        let files = [text(extrinsics), text(intrinsics)];
+        let said = succeed(
+            &[
+                &["rig", "import"][..],
+                &files[..],
+                &["--image-size", "640x480", "--unit", unit, "-o", text(&out)],
+            ]
+            .concat(),
+        );
+        let checked = succeed(&["rig", "check", text(&out)]);
+        assert_eq!(said.contains("suspicious:"), checked.contains("suspicious:"));
+        checked
+    };
+    let said = import("m");
+    assert!(said.contains("the baseline is 3.3429 m") && said.contains("0.084 m"), "{said}");
+    assert!(import("0.025").ends_with("\nvalid\n"));
 }
 
 /// The numbers of `rig show` are OpenCV's; the golden file was computed with it.

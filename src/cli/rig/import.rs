@@ -3,15 +3,16 @@
 use super::{parse_size, summary};
 use crate::cli::{Failure, output};
 use clap::Args;
-use occdepth::rig::read_rig;
-use occdepth_calibration::formats::{self, File, Format, FormatError, Options};
+use occdepth::rig::{read_rig, read_text};
+use occdepth_calibration::formats::{self, File, Format, FormatError, LensModel, Options};
+use occdepth_calibration::suspicions::suspicions;
 use occdepth_geometry::ImageSize;
 use std::path::{Path, PathBuf};
 
 #[derive(Debug, Args)]
 pub(crate) struct Import {
     /// The calibration: one file, or one for each camera (left first, unless their names tell), or OpenCV's intrinsics and
-    /// extrinsics
+    /// extrinsics, or KITTI's `calib_cam_to_cam.txt` and `calib_velo_to_cam.txt`
     #[arg(required = true, num_args = 1..=3)]
     files: Vec<PathBuf>,
 
@@ -30,6 +31,14 @@ pub(crate) struct Import {
     /// KITTI's raw recordings: the grey pair 0, 1 instead of the colour pair 2, 3
     #[arg(long)]
     grey: bool,
+
+    /// KITTI's raw recordings: the images are the rectified ones (*_sync)
+    #[arg(long)]
+    rectified: bool,
+
+    /// OpenCV's files that do not say it: radial-tangential (`calib3d`) or kannala-brandt (`cv::fisheye`)
+    #[arg(long, value_name = "MODEL", value_parser = parse_lens)]
+    lens: Option<LensModel>,
 
     /// What people call the rig; the format's name when absent
     #[arg(long)]
@@ -71,6 +80,8 @@ pub(super) fn import(arguments: &Import) -> Result<(), Failure> {
         image_size: arguments.image_size,
         unit_m: arguments.unit,
         kitti_cameras: if arguments.grey { [0, 1] } else { [2, 3] },
+        kitti_rectified: arguments.rectified,
+        lens: arguments.lens,
         ..Options::default()
     };
     let mut imported = formats::import(format, &files, &options).map_err(|error| {
@@ -88,16 +99,21 @@ pub(super) fn import(arguments: &Import) -> Result<(), Failure> {
         let origin = format!("--name {name:?}");
         imported.rig.validate(&origin).map_err(|error| unusable().because(error))?;
     }
+    let suspicious: Vec<String> =
+        suspicions(&imported.rig).iter().map(ToString::to_string).collect();
     // What a person should know stays with the rig.
-    let toml = lines("# ", &imported.notes) + &imported.rig.to_toml();
+    let toml = lines("# ", &imported.notes)
+        + &lines("# suspicious: ", &suspicious)
+        + &imported.rig.to_toml();
     match &arguments.output {
         Some(path) => {
             write(path, &toml)?;
             output::print_line(format_args!(
-                "format {}\n{}{}written to {}",
+                "format {}\n{}{}{}written to {}",
                 format.name(),
                 summary(&imported.rig),
                 lines("note: ", &imported.notes),
+                lines("suspicious: ", &suspicious),
                 path.display()
             ))
         }
@@ -105,8 +121,13 @@ pub(super) fn import(arguments: &Import) -> Result<(), Failure> {
     }
 }
 
-fn lines(start: &str, notes: &[String]) -> String {
-    notes.iter().flat_map(|note| [start, note, "\n"]).collect()
+/// One line each, also where a file's name has several.
+pub(super) fn lines(start: &str, texts: &[String]) -> String {
+    let line = |text: &String| {
+        let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        format!("{start}{text}\n")
+    };
+    texts.iter().map(line).collect()
 }
 
 pub(super) fn export(arguments: &Export) -> Result<(), Failure> {
@@ -120,7 +141,7 @@ pub(super) fn export(arguments: &Export) -> Result<(), Failure> {
         write(&path, &text)?;
         output::print_line(format_args!("{}", path.display()))?;
     }
-    Ok(())
+    output::print(lines("note: ", &formats::lost(&rig, arguments.format)).as_bytes())
 }
 
 fn read(path: &Path) -> Result<String, Failure> {
@@ -128,12 +149,7 @@ fn read(path: &Path) -> Result<String, Failure> {
         Failure::configuration(format!("cannot read the calibration {}", path.display()))
             .because(error)
     };
-    let bytes = std::fs::read(path).map_err(failed)?;
-    String::from_utf8(bytes).map_err(|_| {
-        let found =
-            std::io::Error::new(std::io::ErrorKind::InvalidData, "found bytes that are no text");
-        failed(found)
-    })
+    read_text(path).map_err(failed)
 }
 
 fn write(path: &Path, text: &str) -> Result<(), Failure> {
@@ -147,6 +163,14 @@ fn parse_format(text: &str) -> Result<Format, String> {
     let format = Format::ALL.iter().find(|(name, _)| *name == text).map(|(_, format)| *format);
     let names = Format::ALL.map(|(name, _)| name).join(", ");
     format.ok_or_else(|| format!("expected one of {names}"))
+}
+
+fn parse_lens(text: &str) -> Result<LensModel, String> {
+    match text {
+        "radial-tangential" => Ok(LensModel::RadialTangential),
+        "kannala-brandt" => Ok(LensModel::KannalaBrandt),
+        _ => Err("expected radial-tangential or kannala-brandt".to_owned()),
+    }
 }
 
 /// Metres of a unit.
