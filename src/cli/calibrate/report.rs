@@ -4,6 +4,7 @@ use nalgebra::Vector3;
 use occdepth::calibrate::files::{Found, Without};
 use occdepth_calibration::board::Board;
 use occdepth_calibration::quality::Calibration;
+use occdepth_calibration::suspicions::suspicions;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
@@ -101,6 +102,9 @@ pub(super) fn text(calibration: &Calibration, board: &Board, found: &Found) -> S
     for wanting in coverage.wanting() {
         text += &format!("better with {wanting}\n");
     }
+    for suspicion in suspicions(&calibration.rig) {
+        text += &format!("suspicious: {suspicion}\n");
+    }
     text += "mount     left_from_ego is not known from a board: measure it and set it in the rig file\n";
     text
 }
@@ -160,6 +164,7 @@ pub(super) fn json(calibration: &Calibration, board: &Board, found: &Found) -> V
         "pairs_without_board": without,
         "covered": [calibration.coverage.covered(0), calibration.coverage.covered(1)],
         "wanting": wanting,
+        "suspicions": suspicions(&calibration.rig).iter().map(ToString::to_string).collect::<Vec<_>>(),
     })
 }
 
