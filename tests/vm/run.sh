@@ -3,53 +3,99 @@
 #
 #   tests/vm/run.sh [amd64|arm64]
 #
-# On amd64 the program goes along if it has been built (target/release/occdepth), and runs with these cameras from
-# `camera list` to a grid that a client has read.
+# On amd64 the program goes along (built if it is not up to date), and runs with these cameras from `camera list` to a
+# grid that a client has read. On arm64 it goes along if VM_PROGRAM names a static one, else that part is skipped;
+# VM_PROGRAM=none skips it on amd64 too.
 #
-# Needs Debian's packages, which it installs when they are missing (as root): QEMU, cpio, kmod, xz; a kernel with vivid and
-# a static busybox are downloaded and unpacked, not installed. For arm64 also a cross linker and Rust's standard
-# library for it. Everything made lies in target/vm. Emulated (TCG) on purpose: no /dev/kvm is needed, and nested
-# virtualisation is not to be relied upon.
+# Needs Debian's packages, which it installs when they are missing (as root; anybody else is told what to install):
+# QEMU, cpio, kmod, xz; a kernel with vivid and a static busybox are downloaded and unpacked, not installed. For arm64
+# also a cross linker and Rust's standard library for it. Everything made lies in the folder `vm` of cargo's target
+# folder. Emulated (TCG) on purpose: no /dev/kvm is needed, and nested virtualisation is not to be relied upon.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 here=$PWD/tests/vm
 
 arch=${1:-amd64}
+# `limit`: seconds that the guest may take. The amd64 one keeps a run under two minutes with everything built.
 case $arch in
-    amd64) target=x86_64-unknown-linux-gnu qemu=(qemu-system-x86_64 -M pc) package=qemu-system-x86 console=ttyS0 ;;
-    arm64) target=aarch64-unknown-linux-gnu qemu=(qemu-system-aarch64 -M virt -cpu cortex-a72) package=qemu-system-arm console=ttyAMA0 ;;
-    *) echo "usage: tests/vm/run.sh [amd64|arm64], found: $arch" >&2; exit 2 ;;
+    amd64)
+        target=x86_64-unknown-linux-gnu qemu=(qemu-system-x86_64 -M pc)
+        package=qemu-system-x86 console=ttyS0 limit=105
+        ;;
+    arm64)
+        target=aarch64-unknown-linux-gnu qemu=(qemu-system-aarch64 -M virt -cpu cortex-a72)
+        package=qemu-system-arm console=ttyAMA0 limit=240
+        ;;
+    *)
+        echo "usage: tests/vm/run.sh [amd64|arm64], found: $arch" >&2
+        exit 2
+        ;;
 esac
-work=$PWD/target/vm/$arch
+cargo_target=${CARGO_TARGET_DIR:-$PWD/target}
+work=$cargo_target/vm/$arch
 mkdir -p "$work"
+work=$(cd "$work" && pwd)
 
 say() { printf '[%3ds] %s\n' "$SECONDS" "$*"; }
+fail() {
+    echo "tests/vm/run.sh: $*" >&2
+    exit 1
+}
 
 # --- what the host needs -----------------------------------------------------------------------------------------
-packages=("$package" cpio kmod xz-utils python3-minimal)
-[ "$arch" = amd64 ] || packages+=(gcc-aarch64-linux-gnu libc6-dev-arm64-cross)
-missing=()
-for p in "${packages[@]}"; do
-    dpkg-query -W -f='${Status}' "$p" 2>/dev/null | grep -q 'ok installed' || missing+=("$p")
-done
-if [ ${#missing[@]} -gt 0 ] || [ ! -e "$work/kernel/complete" ]; then
-    say "package lists"
-    [ "$arch" = "$(dpkg --print-architecture)" ] || dpkg --add-architecture "$arch"
-    apt-get update -qq
-fi
-if [ ${#missing[@]} -gt 0 ]; then
+foreign=false
+[ "$arch" = "$(dpkg --print-architecture)" ] || foreign=true
+# Installs what is missing of the packages named. Only root can; anybody else is told what to do.
+install() {
+    local missing=() p
+    for p in "$@"; do
+        dpkg-query -W -f='${Status}' "$p" 2>/dev/null | grep -q 'ok installed' || missing+=("$p")
+    done
+    [ ${#missing[@]} -gt 0 ] || return 0
+    if [ "$(id -u)" != 0 ]; then
+        local first=
+        ! $foreign || first="dpkg --add-architecture $arch && "
+        fail "run it as root, or let root run: ${first}apt-get update && apt-get install ${missing[*]}"
+    fi
+    update
     say "installing ${missing[*]}"
     DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >"$work/apt.log" 2>&1 ||
         { cat "$work/apt.log"; exit 1; }
-fi
+}
+updated=false
+update() {
+    $updated && return
+    say "package lists"
+    ! $foreign || dpkg --add-architecture "$arch"
+    apt-get update -qq
+    updated=true
+}
+install "$package" cpio kmod xz-utils
+[ "$arch" = amd64 ] || install gcc-aarch64-linux-gnu libc6-dev-arm64-cross
 
 # --- the kernel: Debian's, because its "cloud" flavour has no vivid ----------------------------------------------------
+# Unpacked here, the kernel need not unpack itself under emulation, which takes eight seconds: a bzImage holds an ELF
+# file, in XZ on Debian 12. An image that holds none is booted as it is; so are those of arm64, which are plain code.
+unpack_kernel() {
+    local offset
+    if [ "$arch" = amd64 ]; then
+        while IFS=: read -r offset _; do
+            tail -c "+$((offset + 1))" "$1" | xz -dc --single-stream >"$2" 2>/dev/null || true
+            [ "$(head -c 4 "$2")" != $'\x7fELF' ] || return 0
+        done < <(LC_ALL=C grep -obUaP '\xfd7zXZ\x00' "$1" || true)
+    fi
+    cp "$1" "$2"
+}
 if [ ! -e "$work/kernel/complete" ]; then
     rm -rf "$work/kernel"
     mkdir -p "$work/kernel"
-    version_package=$(apt-cache depends "linux-image-$arch:$arch" | sed -n 's/.*Depends: \(linux-image-[0-9][^:]*\).*/\1/p' | head -1)
+    [ "$(id -u)" != 0 ] || update
+    version_package=$(apt-cache depends "linux-image-$arch:$arch" 2>/dev/null |
+        sed -n 's/.*Depends: \(linux-image-[0-9][^:]*\).*/\1/p' | head -1)
+    [ -n "$version_package" ] ||
+        fail "found no package linux-image-$arch in apt's lists, expected Debian's; let root run apt-get update"
     say "downloading $version_package"
-    chmod 777 "$work/kernel" # apt drops its privileges to download
+    [ "$(id -u)" != 0 ] || chmod 777 "$work/kernel" # apt drops its privileges to download
     (cd "$work/kernel" && apt-get download -q "$version_package:$arch" "busybox-static:$arch" >/dev/null)
     for deb in "$work"/kernel/*.deb; do
         dpkg --fsys-tarfile "$deb" | tar -x -C "$work/kernel" --wildcards --ignore-failed-read \
@@ -61,18 +107,8 @@ if [ ! -e "$work/kernel/complete" ]; then
     [ -e "$work/kernel/bin/busybox" ] || ln -s usr/bin "$work/kernel/bin"
     rm "$work"/kernel/*.deb
     version=$(basename "$work"/kernel/lib/modules/*)
-    depmod -b "$work/kernel" "$version" 2>/dev/null
-    # Unpacked here, the kernel need not unpack itself under emulation, which takes eight seconds.
-    python3 - "$work/kernel/boot/vmlinuz-$version" "$work/kernel/vmlinux" <<'PYTHON'
-import lzma
-import sys
-
-image = open(sys.argv[1], "rb").read()
-start = image.find(b"\xfd7zXZ\0")
-if start >= 0:
-    image = lzma.LZMADecompressor().decompress(image[start:])
-open(sys.argv[2], "wb").write(image)
-PYTHON
+    /sbin/depmod -b "$work/kernel" "$version" 2>/dev/null
+    unpack_kernel "$work/kernel/boot/vmlinuz-$version" "$work/kernel/vmlinux"
     touch "$work/kernel/complete"
 fi
 version=$(basename "$work"/kernel/lib/modules/*)
@@ -80,12 +116,15 @@ version=$(basename "$work"/kernel/lib/modules/*)
 # --- the tests, statically linked: the guest has no libraries --------------------------------------------------------
 say "building the tests for $target"
 cargo=cargo
+has_target() { "$1" --print target-libdir --target "$target" 2>/dev/null | xargs -r ls >/dev/null 2>&1; }
 if [ "$arch" != amd64 ]; then
     export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc
-    # Debian's compiler has the standard library for arm64; a rustup toolchain has it after `rustup target add`.
-    if ! rustc --print target-libdir --target "$target" 2>/dev/null | xargs ls >/dev/null 2>&1; then
-        apt-get install -y -qq --no-install-recommends rustc-web cargo-web libstd-rust-web-dev:arm64 >"$work/apt.log" 2>&1 ||
-            { cat "$work/apt.log"; exit 1; }
+    # A rustup toolchain has the standard library for arm64 after `rustup target add`; else Debian's compiler has it.
+    if ! has_target rustc && command -v rustup >/dev/null; then
+        rustup -q target add "$target" || true
+    fi
+    if ! has_target rustc; then
+        has_target /usr/bin/rustc || install rustc-web cargo-web libstd-rust-web-dev:arm64
         export RUSTC=/usr/bin/rustc
         cargo=/usr/bin/cargo
     fi
@@ -93,46 +132,77 @@ fi
 RUSTFLAGS='-C target-feature=+crt-static' "$cargo" test --locked -p occdepth-capture --test vivid --no-run \
     --target "$target" --target-dir "$work/build" 2>&1 | tee "$work/build.log" | grep -E '^(error|warning)' -A8 || true
 tests=$(sed -n 's/.*Executable .*(\(.*\))$/\1/p' "$work/build.log" | tail -1)
-case $tests in /*) ;; ?*) tests=$PWD/$tests ;; *) cat "$work/build.log"; echo "no test program was built" >&2; exit 1 ;; esac
+case $tests in
+    /*) ;;
+    ?*) tests=$PWD/$tests ;;
+    *)
+        cat "$work/build.log"
+        fail "no test program was built"
+        ;;
+esac
+program=${VM_PROGRAM:-}
+if [ "$program" = none ]; then
+    program=
+elif [ "$arch" = amd64 ] && [ -z "$program" ]; then
+    # Never an old one: cargo knows whether there is anything to do.
+    say "building the program"
+    cargo build --release --locked --quiet -p occdepth
+    program=$cargo_target/release/occdepth
+fi
 
 # --- the guest -------------------------------------------------------------------------------------------------------
+built=$SECONDS
 root=$work/root
 rm -rf "$root"
 mkdir -p "$root"/{bin,dev,proc,sys,tmp,etc,modules}
+chmod 1777 "$root/tmp"
 cp "$work/kernel/bin/busybox" "$root/bin/"
 cp "$tests" "$root/bin/vivid-tests"
 strip "$root/bin/vivid-tests" 2>/dev/null || true
 cp "$here/init" "$root/init"
 chmod +x "$root/init"
-program=target/release/occdepth
-if [ "$arch" = amd64 ] && [ -x "$program" ]; then
-    cp "$program" "$root/bin/"
+if [ -n "$program" ]; then
+    [ -x "$program" ] || fail "VM_PROGRAM: found $program, expected a program"
+    cp "$program" "$root/bin/occdepth"
     cp "$here/program.sh" "$root/bin/"
-    # This one is dynamic: its libraries go along, at their own places.
-    ldd "$program" | grep -o '/[^ ]*' | while read -r library; do
+    chmod +x "$root/bin/program.sh"
+    # If it is dynamic, its libraries go along, at their own places.
+    { ldd "$program" 2>/dev/null || true; } | { grep -o '/[^ ]*' || true; } | while read -r library; do
         mkdir -p "$root$(dirname "$library")"
         cp -L "$library" "$root$library"
     done
 else
-    echo "SKIPPED vm/program: needs target/release/occdepth for the guest"
+    echo "SKIPPED vm/program: needs VM_PROGRAM, a static program for $arch"
 fi
 printf 'root:x:0:\nvideo:x:44:\n' > "$root/etc/group"
 printf 'root:x:0:0::/:/bin/sh\nnobody:x:65534:65534::/:/bin/false\n' > "$root/etc/passwd"
-modprobe -d "$work/kernel" -S "$version" -n --show-depends vivid | awk '$1 == "insmod" { print $2 }' |
+# Modules are compressed in newer releases; the guest loads plain ones.
+/sbin/modprobe -d "$work/kernel" -S "$version" -n --show-depends vivid | awk '$1 == "insmod" { print $2 }' |
     while read -r module; do
-        cp "$module" "$root/modules/"
-        basename "$module"
+        name=$(basename "$module")
+        case $name in
+            *.ko.xz) name=${name%.xz} && xz -dc "$module" > "$root/modules/$name" ;;
+            *.ko.gz) name=${name%.gz} && gzip -dc "$module" > "$root/modules/$name" ;;
+            *.ko.zst) name=${name%.zst} && zstd -dcq "$module" > "$root/modules/$name" ;;
+            *.ko) cp "$module" "$root/modules/" ;;
+            *) fail "found a module $name, expected .ko, .ko.xz, .ko.gz or .ko.zst" ;;
+        esac
+        echo "$name"
     done > "$root/modules/order"
+grep -qx vivid.ko "$root/modules/order" || fail "found no module vivid in Linux $version, expected one"
 (cd "$root" && find . | cpio -o -H newc --quiet -R 0:0 | gzip -1) > "$work/initrd.gz"
 
 say "booting Linux $version"
-timeout 150 "${qemu[@]}" -accel tcg,thread=multi -smp 2 -m 512 -nodefaults -nographic -no-reboot -monitor none \
+ended=0
+timeout "$limit" "${qemu[@]}" -accel tcg,thread=multi -smp 2 -m 512 -nodefaults -nographic -no-reboot -monitor none \
     -serial "file:$work/serial.log" -kernel "$work/kernel/vmlinux" -initrd "$work/initrd.gz" \
-    -append "console=$console panic=-1 quiet nokaslr mitigations=off" </dev/null || true
-tr -d '\r' < "$work/serial.log" | grep -vE '^\[ *[0-9.]+\] ' || true
-say "done"
+    -append "console=$console panic=-1 quiet nokaslr mitigations=off" </dev/null || ended=$?
+tr -d '\r' < "$work/serial.log" > "$work/report"
+grep -vE '^\[ *[0-9.]+\] ' "$work/report" || true
+say "done, $((SECONDS - built)) s after everything was built"
+[ "$ended" != 124 ] || fail "the guest was stopped: it took more than $limit s"
 # Verdicts come last, so a test program that died has none.
-if [ -e "$root/bin/program.sh" ]; then
-    tr -d '\r' < "$work/serial.log" | grep -qx 'program: 0 failed'
+if [ -n "$program" ]; then
+    grep -qx 'program: 0 failed' "$work/report"
 fi
-tr -d '\r' < "$work/serial.log" | grep -qE '^vivid: [0-9]+ passed, 0 failed$'
+grep -qE '^vivid: [0-9]+ passed, 0 failed$' "$work/report"
