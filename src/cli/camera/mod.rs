@@ -31,6 +31,7 @@ fn device_failure(error: DeviceError) -> Failure {
     let failure = match error {
         DeviceError::Missing { .. }
         | DeviceError::NotACamera { .. }
+        | DeviceError::Control { .. }
         | DeviceError::Unsupported { .. } => Failure::configuration("the camera is not usable"),
         _ => Failure::work("the camera cannot be used"),
     };

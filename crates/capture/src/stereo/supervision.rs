@@ -286,6 +286,7 @@ pub(super) fn fault_of(error: &DeviceError) -> Fault {
         DeviceError::Unsupported { .. } => Fault::FormatChanged,
         DeviceError::Permission { .. }
         | DeviceError::NotACamera { .. }
+        | DeviceError::Control { .. }
         | DeviceError::Request { .. } => Fault::Refused,
     }
 }

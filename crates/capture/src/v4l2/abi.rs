@@ -166,12 +166,15 @@ pub(super) const CTRL_FLAG_READ_ONLY: u32 = 0x4;
 pub(super) const CTRL_FLAG_INACTIVE: u32 = 0x10;
 pub(super) const CTRL_FLAG_WRITE_ONLY: u32 = 0x40;
 pub(super) const CTRL_FLAG_VOLATILE: u32 = 0x80;
+pub(super) const CTRL_FLAG_EXECUTE_ON_WRITE: u32 = 0x200;
 pub(super) const CTRL_FLAG_NEXT_CTRL: u32 = 0x8000_0000;
 
 pub(super) const EVENT_SOURCE_CHANGE: u32 = 5;
 
+pub(super) const COLORSPACE_SMPTE240M: u32 = 2;
 pub(super) const COLORSPACE_REC709: u32 = 3;
 pub(super) const COLORSPACE_JPEG: u32 = 7;
+pub(super) const COLORSPACE_BT2020: u32 = 10;
 pub(super) const COLORSPACE_DCI_P3: u32 = 12;
 pub(super) const YCBCR_ENC_DEFAULT: u32 = 0;
 pub(super) const YCBCR_ENC_601: u32 = 1;

@@ -32,7 +32,6 @@ pub struct Control {
     pub value: Option<i64>,
     id: u32,
     write_only: bool,
-    volatile: bool,
 }
 
 /// What kind of values a control has.
@@ -70,7 +69,7 @@ pub enum Setting {
     Number(i64),
     /// Of a boolean.
     Switch(bool),
-    /// Of a menu: its label, in any case.
+    /// Of a menu: its label, in any case and punctuation.
     Label(String),
 }
 
@@ -104,11 +103,17 @@ pub fn control_key(name: &str) -> String {
 }
 
 impl Device {
-    /// Every control of the device with its present value, in the driver's order.
+    /// Every control of the device with its present value, in the driver's order. A control that does not answer has
+    /// no value.
     ///
     /// # Errors
     /// When the device is gone.
     pub fn controls(&self) -> Result<Vec<Control>, DeviceError> {
+        let queries = self.query_controls()?;
+        queries.iter().map(|query| self.describe_control(query)).collect()
+    }
+
+    fn query_controls(&self) -> Result<Vec<abi::QueryExtControl>, DeviceError> {
         let mut controls = Vec::new();
         let mut previous = 0;
         while let Some(query) = self.next_control(previous)? {
@@ -120,7 +125,7 @@ impl Device {
             let skipped =
                 query.type_ == abi::CTRL_TYPE_CLASS || query.flags & abi::CTRL_FLAG_DISABLED != 0;
             if !skipped {
-                controls.push(self.describe_control(&query)?);
+                controls.push(query);
             }
         }
         Ok(controls)
@@ -129,38 +134,97 @@ impl Device {
     /// Sets the control that is called `name` (any case and punctuation) and reads it back.
     ///
     /// # Errors
-    /// [`DeviceError::Unsupported`] with the control's name when the device has none of that name (the message lists
-    /// what it has), the value is out of range, no item of its menu, or reads back as something else.
+    /// [`DeviceError::Control`] with the control's name when the device has none of that name (the message lists
+    /// what it has), the value is out of range, no item of its menu, without effect because an automatic control is
+    /// on, cannot be read back, or reads back as something else.
     pub fn set_control(&self, name: &str, setting: &Setting) -> Result<(), DeviceError> {
         let control = self.control(name)?;
         let value = self.value_for(&control, setting)?;
         self.write_control(&control, value)?;
-        let readable = !(control.write_only || control.volatile);
-        if !readable || control.kind == ControlKind::Button {
+        if control.kind == ControlKind::Button {
+            return Ok(());
+        }
+        // Asked after the write: it may have switched the automatic off, or on.
+        if self.is_idle(&control)? {
+            return Err(self.refuse(
+                &control.key,
+                format!("{value} without effect{}", self.masters(&control)?),
+                "a control that nothing overrides".into(),
+            ));
+        }
+        if control.write_only {
             return Ok(());
         }
         match self.read_control(&control)? {
-            Some(found) if found != value => Err(self.refuse(
+            Some(found) if found == value => Ok(()),
+            Some(found) => Err(self.refuse(
                 &control.key,
                 format!("{found} after setting it"),
                 format!("{value}, as it was set"),
             )),
-            _ => Ok(()),
+            None => Err(self.refuse(
+                &control.key,
+                "no value after setting it".into(),
+                format!("{value}, as it was set"),
+            )),
         }
     }
 
     /// The control that is called `name`, in any case and punctuation.
     ///
     /// # Errors
-    /// [`DeviceError::Unsupported`] when there is none.
+    /// [`DeviceError::Control`] when there is none.
     pub fn control(&self, name: &str) -> Result<Control, DeviceError> {
-        let key = control_key(name);
-        let mut controls = self.controls()?;
-        if let Some(index) = controls.iter().position(|control| control.key == key) {
-            return Ok(controls.swap_remove(index));
+        let (key, queries) = (control_key(name), self.query_controls()?);
+        let mut named = queries.iter().filter(|query| control_key(&text(&query.name)) == key);
+        // Two names may differ in case or punctuation only; then it has to be written as it is.
+        let exact = queries.iter().find(|query| text(&query.name) == name);
+        match (exact.or_else(|| named.next()), named.next()) {
+            (Some(query), _) if exact.is_some() => self.describe_control(query),
+            (Some(query), None) => self.describe_control(query),
+            (Some(one), Some(other)) => Err(self.refuse(
+                name,
+                format!("{:?} and {:?}", text(&one.name), text(&other.name)),
+                "one control of this name".into(),
+            )),
+            (None, _) => {
+                let keys: Vec<String> =
+                    queries.iter().map(|query| control_key(&text(&query.name))).collect();
+                Err(self.refuse(
+                    name,
+                    "none of this name".into(),
+                    format!("one of {}", keys.join(", ")),
+                ))
+            }
         }
-        let keys: Vec<String> = controls.into_iter().map(|control| control.key).collect();
-        Err(self.refuse("control", format!("{name:?}"), format!("one of {}", keys.join(", "))))
+    }
+
+    /// Whether what is written to a control goes nowhere: "a new value for a volatile control will be ignored unless
+    /// `EXECUTE_ON_WRITE` is set" (the kernel's documentation of `VIDIOC_QUERYCTRL`), and an inactive one waits for
+    /// another control.
+    fn is_idle(&self, control: &Control) -> Result<bool, DeviceError> {
+        let mut query = abi::QueryExtControl { id: control.id, ..abi::QueryExtControl::ZERO };
+        match self.try_call(&abi::QUERY_EXT_CTRL, &mut query) {
+            Ok(()) => Ok(is_idle(query.flags)),
+            // It was there a moment ago. What it reads back as decides.
+            Err(Errno::INVAL | Errno::NOTTY) => Ok(false),
+            Err(errno) => Err(self.error(&abi::QUERY_EXT_CTRL, errno)),
+        }
+    }
+
+    /// " while X is on": the automatic controls that `control` may depend on, by their names. The kernel does not
+    /// tell which those are.
+    fn masters(&self, control: &Control) -> Result<String, DeviceError> {
+        let keys: Vec<String> = self
+            .query_controls()?
+            .iter()
+            .map(|query| control_key(&text(&query.name)))
+            .filter(|key| may_command(key, &control.key))
+            .collect();
+        Ok(match &keys[..] {
+            [] => " while another control overrides it".to_owned(),
+            keys => format!(" while {} is on", keys.join(" or ")),
+        })
     }
 
     fn value_for(&self, control: &Control, setting: &Setting) -> Result<i64, DeviceError> {
@@ -182,11 +246,9 @@ impl Device {
             {
                 Ok(*value)
             }
-            (ControlKind::Menu(items), Setting::Label(label)) => items
-                .iter()
-                .find(|item| control_key(&item.label) == control_key(label))
-                .map(|item| item.value)
-                .ok_or_else(|| refuse(list(items))),
+            (ControlKind::Menu(items), Setting::Label(label)) => {
+                item_called(items, label).ok_or_else(|| refuse(list(items)))
+            }
             (ControlKind::Menu(items), _) => Err(refuse(list(items))),
             (ControlKind::Integer | ControlKind::Integer64, Setting::Number(value)) => {
                 if in_range(*value) {
@@ -246,7 +308,6 @@ impl Device {
             value: None,
             id: query.id,
             write_only: has(abi::CTRL_FLAG_WRITE_ONLY),
-            volatile: has(abi::CTRL_FLAG_VOLATILE),
         };
         if query.nr_of_dims > 0 {
             control.kind = ControlKind::Other;
@@ -285,9 +346,12 @@ impl Device {
         let mut value = [ExtControl { id: control.id, ..ExtControl::default() }];
         match self.exchange(&abi::G_EXT_CTRLS, &mut value) {
             Ok(()) => {}
-            // Some drivers answer so for controls that are off at present.
-            Err(Errno::INVAL | Errno::ACCESS | Errno::BUSY | Errno::NOTTY) => return Ok(None),
-            Err(errno) => return Err(self.error(&abi::G_EXT_CTRLS, errno)),
+            // Without the device there is nothing to read; every other answer is about this control alone. Some drivers
+            // refuse those that are off at present, and USB cameras have controls that do not answer (EIO, EPIPE).
+            Err(errno @ (Errno::NODEV | Errno::NXIO)) => {
+                return Err(self.error(&abi::G_EXT_CTRLS, errno));
+            }
+            Err(_) => return Ok(None),
         }
         let [low, high] = value[0].value;
         Ok(Some(if control.kind == ControlKind::Integer64 {
@@ -306,12 +370,8 @@ impl Device {
         let mut controls = [ExtControl { id: control.id, value: halves, ..ExtControl::default() }];
         match self.exchange(&abi::S_EXT_CTRLS, &mut controls) {
             Ok(()) => Ok(()),
-            Err(errno @ (Errno::RANGE | Errno::INVAL | Errno::ACCESS)) => Err(self.refuse(
-                &control.key,
-                format!("{value}, which the driver refuses ({errno})"),
-                "a value that it takes".into(),
-            )),
-            Err(errno) => Err(self.error(&abi::S_EXT_CTRLS, errno)),
+            Err(errno @ (Errno::NODEV | Errno::NXIO)) => Err(self.error(&abi::S_EXT_CTRLS, errno)),
+            Err(errno) => Err(write_refused(self.path(), &control.key, value, errno)),
         }
     }
 
@@ -326,13 +386,62 @@ impl Device {
         unsafe { abi::call_with_pointers(self, request, &mut argument) }
     }
 
-    fn refuse(&self, field: &str, found: String, expected: String) -> DeviceError {
-        DeviceError::Unsupported {
+    fn refuse(&self, control: &str, found: String, expected: String) -> DeviceError {
+        DeviceError::Control {
             device: self.path().to_owned(),
-            field: field.to_owned(),
+            control: control.to_owned(),
             found,
             expected,
+            transient: false,
         }
+    }
+}
+
+/// What the driver's answer to a write says of the control.
+fn write_refused(device: &str, control: &str, value: i64, errno: Errno) -> DeviceError {
+    let expected = match errno {
+        // Not "in use by another program": the driver has grabbed this control for as long as it streams.
+        Errno::BUSY => "a control that can be set now (this one is held while the device is used)",
+        Errno::IO | Errno::PIPE | Errno::TIMEDOUT | Errno::ILSEQ | Errno::PROTO => {
+            "a device that answers"
+        }
+        _ => "a value that it takes",
+    };
+    DeviceError::Control {
+        device: device.to_owned(),
+        control: control.to_owned(),
+        found: format!("{value}, which the driver refuses ({errno})"),
+        expected: expected.to_owned(),
+        transient: !matches!(errno, Errno::RANGE | Errno::INVAL | Errno::ACCESS),
+    }
+}
+
+fn is_idle(flags: u32) -> bool {
+    let ignored =
+        flags & abi::CTRL_FLAG_VOLATILE != 0 && flags & abi::CTRL_FLAG_EXECUTE_ON_WRITE == 0;
+    ignored || flags & abi::CTRL_FLAG_INACTIVE != 0
+}
+
+/// Whether a control's name says that it may set the other by itself: `gain_automatic` and `gain`, `auto_exposure` and
+/// `exposure_time_absolute`.
+fn may_command(key: &str, other: &str) -> bool {
+    let is_auto = |part: &str| part.starts_with("auto");
+    key != other
+        && key.split('_').any(is_auto)
+        && key.split('_').any(|part| !is_auto(part) && other.split('_').any(|word| word == part))
+}
+
+/// The value of the item of this label: exactly so or, if only one fits, in any case and punctuation. A sign is
+/// punctuation: "-1000" must not be "1000".
+fn item_called(items: &[MenuItem], label: &str) -> Option<i64> {
+    if let Some(item) = items.iter().find(|item| item.label == label) {
+        return Some(item.value);
+    }
+    let key = control_key(label);
+    let mut named = items.iter().filter(|item| control_key(&item.label) == key);
+    match (named.next(), named.next()) {
+        (Some(item), None) => Some(item.value),
+        _ => None,
     }
 }
 
@@ -344,3 +453,67 @@ fn list(items: &[MenuItem]) -> String {
 
 /// Longer menus are not for people.
 const MENU_MAX: i64 = 255;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::v4l2::Recovery;
+
+    #[test]
+    fn a_label_keeps_its_sign() {
+        let labels = ["-1000", "0", "1000", "Manual Mode"];
+        let items: Vec<MenuItem> = (0..)
+            .zip(labels)
+            .map(|(value, label)| MenuItem { value, label: label.to_owned() })
+            .collect();
+        for (label, expected) in [
+            ("1000", Some(2)),
+            ("-1000", Some(0)),
+            ("manual mode", Some(3)),
+            ("MANUAL-MODE", Some(3)),
+            (" 1000", None), // of two that fit
+            ("sunset", None),
+        ] {
+            assert_eq!(item_called(&items, label), expected, "{label}");
+        }
+    }
+
+    #[test]
+    fn what_an_automatic_overrides_is_idle() {
+        let volatile = abi::CTRL_FLAG_VOLATILE;
+        for (flags, idle) in [
+            (0, false),
+            (volatile, true),
+            (volatile | abi::CTRL_FLAG_EXECUTE_ON_WRITE, false),
+            (abi::CTRL_FLAG_INACTIVE, true),
+        ] {
+            assert_eq!(is_idle(flags), idle, "{flags:#x}");
+        }
+        for (master, control, expected) in [
+            ("gain_automatic", "gain", true),
+            ("auto_exposure", "exposure_time_absolute", true),
+            ("white_balance_automatic", "white_balance_temperature", true),
+            ("gain_automatic", "gain_automatic", false),
+            ("auto_exposure", "gain", false),
+            ("gain", "gain_automatic", false),
+        ] {
+            assert_eq!(may_command(master, control), expected, "{master} {control}");
+        }
+    }
+
+    /// Of a control that is held (EBUSY) nobody must say that another program has the camera.
+    #[test]
+    fn a_refused_write_names_the_control() {
+        for (errno, recovery) in [
+            (Errno::BUSY, Recovery::Reopen),
+            (Errno::IO, Recovery::Reopen),
+            (Errno::RANGE, Recovery::Change),
+        ] {
+            let error = write_refused("/dev/video0", "gain", 7, errno);
+            let message = error.to_string();
+            assert!(message.starts_with("/dev/video0: control gain: found 7"), "{message}");
+            assert!(!message.contains("another program"), "{message}");
+            assert_eq!(error.recovery(), recovery, "{message}");
+        }
+    }
+}

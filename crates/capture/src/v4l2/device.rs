@@ -3,8 +3,9 @@
 use super::abi::{self, Plain, Request};
 use super::error::DeviceError;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{FileType, Mode, OFlags, fstat, open, stat};
+use rustix::fs::{FileType, Mode, OFlags, Stat, fstat, major, open, stat};
 use rustix::io::Errno;
+use rustix::process::{getegid, geteuid, getgroups};
 use std::path::Path;
 
 /// An open V4L2 video capture device.
@@ -150,21 +151,28 @@ pub fn inspect(path: &Path) -> Result<Identity, DeviceError> {
 fn identify(path: &Path) -> Result<(OwnedFd, Identity), DeviceError> {
     let device = path.display().to_string();
     let not_a_camera = |found: String| DeviceError::NotACamera { device: device.clone(), found };
-    // Looked at before it is opened: opening a pipe or a tape has effects of its own.
+    // Looked at before it is opened: opening a pipe, a tape or a watchdog has effects of its own.
     if let Ok(stat) = stat(path) {
         let kind = FileType::from_raw_mode(stat.st_mode);
         if kind != FileType::CharacterDevice {
             return Err(not_a_camera(describe_file(kind).to_owned()));
         }
+        if !is_video(&stat) {
+            let number = major(stat.st_rdev);
+            return Err(not_a_camera(format!(
+                "a device that does not speak V4L2 (major number {number})"
+            )));
+        }
     }
-    let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    // Should the file be exchanged between the two calls for a terminal, it must not become this process's.
+    let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
     let descriptor = open(path, flags, Mode::empty()).map_err(|errno| match errno {
         Errno::NOENT | Errno::NOTDIR => DeviceError::Missing { device: device.clone() },
         Errno::ACCESS | Errno::PERM => permission(path, &device),
         _ => DeviceError::request(&device, "open", errno),
     })?;
     if let Ok(stat) = fstat(&descriptor)
-        && FileType::from_raw_mode(stat.st_mode) != FileType::CharacterDevice
+        && !is_video(&stat)
     {
         return Err(not_a_camera("a file that was exchanged while it was opened".to_owned()));
     }
@@ -225,21 +233,66 @@ fn describe_file(kind: FileType) -> &'static str {
     }
 }
 
+/// Whether two paths lead to one device node: `/dev/video0` and a link of udev to it.
+pub fn is_same_device(one: &Path, other: &Path) -> bool {
+    match (stat(one), stat(other)) {
+        (Ok(one), Ok(other)) => is_video(&one) && is_video(&other) && one.st_rdev == other.st_rdev,
+        _ => false,
+    }
+}
+
+/// Whether a node is one of the kernel's video devices (`VIDEO_MAJOR`, linux/Documentation/admin-guide/devices.txt).
+fn is_video(stat: &Stat) -> bool {
+    FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice
+        && major(stat.st_rdev) == VIDEO_MAJOR
+}
+
 /// Says who may open the node, by name where the machine has names.
 fn permission(path: &Path, device: &str) -> DeviceError {
-    let (owner, hint) = match stat(path) {
+    let stat = stat(path);
+    let groups = getgroups().unwrap_or_default();
+    let is_member =
+        |gid: u32| getegid().as_raw() == gid || groups.iter().any(|group| group.as_raw() == gid);
+    let (found, expected, may_change) = match stat {
+        // Whoever may by mode and may not all the same is kept away by something else than the mode.
+        Ok(stat)
+            if geteuid().is_root() || is_member(stat.st_gid) && stat.st_mode & 0o060 == 0o060 =>
+        {
+            let who = if geteuid().is_root() {
+                "the user root".to_owned()
+            } else {
+                format!("a member of group {}", name_of(stat.st_gid, Path::new("/etc/group")))
+            };
+            (
+                format!("{who}, kept from it by more than its mode"),
+                "a device cgroup or a security policy that allows it (systemd: DeviceAllow=char-video4linux rw)"
+                    .to_owned(),
+                false,
+            )
+        }
         Ok(stat) if stat.st_mode & 0o060 == 0o060 => {
             let name = name_of(stat.st_gid, Path::new("/etc/group"));
-            (format!("group {name}"), format!("usermod --append --groups {name} USER"))
+            (
+                format!("a process outside group {name}"),
+                format!("a member (usermod --append --groups {name} USER)"),
+                false,
+            )
         }
         Ok(stat) => {
             let name = name_of(stat.st_uid, Path::new("/etc/passwd"));
-            let hint = "its group may not read and write it; a udev rule can allow that".to_owned();
-            (format!("user {name}"), hint)
+            (
+                format!("a process of another user than {name}"),
+                "a node that its group may read and write (a udev rule can allow that)".to_owned(),
+                true,
+            )
         }
-        Err(errno) => ("those who may enter its directory".to_owned(), errno.to_string()),
+        Err(errno) => (
+            format!("a directory that may not be entered ({errno})"),
+            "one that this process may enter".to_owned(),
+            false,
+        ),
     };
-    DeviceError::Permission { device: device.to_owned(), owner, hint }
+    DeviceError::Permission { device: device.to_owned(), found, expected, may_change }
 }
 
 /// The name of a user or group in a table of lines `name:password:id:...`; its number where it has none.
@@ -252,4 +305,60 @@ fn name_of(id: u32, table: &Path) -> String {
         })
     });
     named.unwrap_or_else(|| id.to_string())
+}
+
+/// The major number of every V4L2 node.
+const VIDEO_MAJOR: u32 = 81;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::fd::AsRawFd;
+
+    /// A watchdog would be armed, a serial line seized. A terminal of our own stands for them.
+    #[test]
+    fn other_devices_are_not_opened() {
+        let master = rustix::pty::openpt(rustix::pty::OpenptFlags::RDWR).expect("a pty");
+        rustix::pty::unlockpt(&master).expect("unlocked");
+        let name = rustix::pty::ptsname(&master, Vec::new()).expect("its name");
+        let path = name.to_str().expect("text");
+        for path in ["/dev/null", "/dev/zero", path] {
+            let error = inspect(Path::new(path)).expect_err("no camera");
+            let message = error.to_string();
+            assert!(matches!(error, DeviceError::NotACamera { .. }), "{message}");
+            assert!(message.contains(path) && message.contains("major number"), "{message}");
+        }
+        // Nobody opened the other end: only then does its first reader find a terminal without history (EIO after one).
+        let mut ready = [rustix::event::PollFd::new(&master, rustix::event::PollFlags::HUP)];
+        let zero = rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 };
+        rustix::event::poll(&mut ready, Some(&zero)).expect("poll");
+        assert!(ready[0].revents().is_empty(), "fd {} was opened", master.as_raw_fd());
+    }
+
+    #[test]
+    fn one_node_by_two_names_is_one_device() {
+        // No video node is needed to see that other files are none.
+        assert!(!is_same_device(Path::new("/dev/null"), Path::new("/dev/null")));
+        assert!(!is_same_device(Path::new("/dev/null"), Path::new("/dev/none")));
+    }
+
+    #[test]
+    fn a_refused_node_says_who_may() {
+        // Of nobody's directory: the mode is all that is looked at.
+        let file = std::env::temp_dir().join(format!("occdepth-node-{}", std::process::id()));
+        std::fs::write(&file, "").expect("a file");
+        let mode = |bits| {
+            use std::os::unix::fs::PermissionsExt as _;
+            std::fs::set_permissions(&file, std::fs::Permissions::from_mode(bits)).expect("chmod");
+        };
+        mode(0o660);
+        let ours = permission(&file, "/dev/video0").to_string();
+        mode(0o600);
+        let new = permission(&file, "/dev/video0");
+        std::fs::remove_file(&file).expect("removed");
+        // The file's group is ours: being outside of it is not why.
+        assert!(ours.contains("DeviceAllow") && !ours.contains("usermod"), "{ours}");
+        let root = geteuid().is_root();
+        assert_eq!(matches!(new, DeviceError::Permission { may_change: true, .. }), !root, "{new}");
+    }
 }

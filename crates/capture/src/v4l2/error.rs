@@ -14,16 +14,16 @@ pub enum DeviceError {
         device: String,
     },
     /// The node exists and may not be opened by this process.
-    #[error(
-        "{device}: permission denied; found a process outside {owner}, expected a member ({hint})"
-    )]
+    #[error("{device}: permission denied; found {found}, expected {expected}")]
     Permission {
         /// Path of the node.
         device: String,
-        /// Who may open it: "group video", "user root".
-        owner: String,
-        /// What makes the process a member.
-        hint: String,
+        /// Who asked: "a process outside group video".
+        found: String,
+        /// Who may, and how one becomes that.
+        expected: String,
+        /// The node may be so new that udev has yet to give it to its group.
+        may_change: bool,
     },
     /// Something else than a camera.
     #[error("{device}: found {found}, expected a V4L2 video capture device with streaming")]
@@ -69,12 +69,26 @@ pub enum DeviceError {
         /// The driver's answer.
         errno: Errno,
     },
+    /// A control could not be set, or is not what it was set to.
+    #[error("{device}: control {control}: found {found}, expected {expected}")]
+    Control {
+        /// Path of the node.
+        device: String,
+        /// The control's name in configurations, or the name that none has.
+        control: String,
+        /// What it is, or what the driver answered.
+        found: String,
+        /// What it should be.
+        expected: String,
+        /// The device did not answer, as a device on a bus may: trying again can help.
+        transient: bool,
+    },
     /// The device was asked for something and does something else.
     #[error("{device}: {field}: found {found}, expected {expected}")]
     Unsupported {
         /// Path of the node.
         device: String,
-        /// What was asked for: a format, a control.
+        /// What was asked for: a format, a number of buffers.
         field: String,
         /// What the device has.
         found: String,
@@ -88,7 +102,7 @@ pub enum DeviceError {
 pub enum Recovery {
     /// Close the device, open it again and build the stream anew; after a pause if that fails too.
     Reopen,
-    /// Wait until the node is back, or the other program is gone, then open it.
+    /// Wait until the node is back or given to its group, or the other program is gone, then open it.
     Wait,
     /// Nothing that a program can do: the configuration or the machine has to change.
     Change,
@@ -101,13 +115,17 @@ impl DeviceError {
     /// closed cannot leak, and drivers reconnect a lost device only when its last descriptor is closed.
     pub fn recovery(&self) -> Recovery {
         match self {
-            Self::Missing { .. } | Self::Busy { .. } => Recovery::Wait,
-            Self::Disconnected { .. } | Self::StreamBroken { .. } | Self::Request { .. } => {
-                Recovery::Reopen
-            }
-            Self::Permission { .. } | Self::NotACamera { .. } | Self::Unsupported { .. } => {
-                Recovery::Change
-            }
+            Self::Missing { .. }
+            | Self::Busy { .. }
+            | Self::Permission { may_change: true, .. } => Recovery::Wait,
+            Self::Disconnected { .. }
+            | Self::StreamBroken { .. }
+            | Self::Request { .. }
+            | Self::Control { transient: true, .. } => Recovery::Reopen,
+            Self::Permission { .. }
+            | Self::NotACamera { .. }
+            | Self::Control { .. }
+            | Self::Unsupported { .. } => Recovery::Change,
         }
     }
 

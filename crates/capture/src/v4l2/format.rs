@@ -24,7 +24,8 @@ impl FourCc {
 impl std::str::FromStr for FourCc {
     type Err = FourCcError;
 
-    /// One to four printable ASCII characters, in any case, padded with spaces: the kernel's `Y10 `.
+    /// One to four printable ASCII characters, as the kernel writes them (`yuyv` is not `YUYV`), padded with spaces:
+    /// the kernel's `Y10 `.
     fn from_str(code: &str) -> Result<Self, FourCcError> {
         let wrong = || FourCcError { found: code.to_owned() };
         let trimmed = code.trim_end_matches(' ').as_bytes();
@@ -158,15 +159,13 @@ impl ColourTags {
             YCBCR_ENC_601, YCBCR_ENC_709, YCBCR_ENC_DEFAULT, YCBCR_ENC_SYCC, YCBCR_ENC_XV601,
             YCBCR_ENC_XV709,
         };
-        [
-            YCBCR_ENC_DEFAULT,
-            YCBCR_ENC_601,
-            YCBCR_ENC_709,
-            YCBCR_ENC_XV601,
-            YCBCR_ENC_XV709,
-            YCBCR_ENC_SYCC,
-        ]
-        .contains(&self.ycbcr_encoding)
+        // What the default means where it is neither: the kernel's `V4L2_MAP_YCBCR_ENC_DEFAULT`.
+        let others = [abi::COLORSPACE_SMPTE240M, abi::COLORSPACE_BT2020];
+        if self.ycbcr_encoding == YCBCR_ENC_DEFAULT {
+            return !others.contains(&self.colorspace);
+        }
+        [YCBCR_ENC_601, YCBCR_ENC_709, YCBCR_ENC_XV601, YCBCR_ENC_XV709, YCBCR_ENC_SYCC]
+            .contains(&self.ycbcr_encoding)
     }
 }
 

@@ -28,7 +28,7 @@ mod format;
 mod stream;
 
 pub use control::{Control, ControlKind, MenuItem, Setting, control_key};
-pub use device::{Device, DeviceKind, Identity, inspect};
+pub use device::{Device, DeviceKind, Identity, inspect, is_same_device};
 pub use error::{DeviceError, Recovery};
 pub use format::{
     ColourTags, Format, FourCc, FourCcError, OfferedFormat, OfferedSize, PlaneLayout,

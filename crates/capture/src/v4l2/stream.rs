@@ -146,6 +146,12 @@ impl Stream {
         Some(buffer.planes.get(plane)?.bytes())
     }
 
+    /// Bytes from the start of a plane's memory to the image in it, as of the last time that the buffer was dequeued.
+    pub fn plane_start(&self, index: usize, plane: usize) -> usize {
+        let plane = self.buffers.get(index).and_then(|buffer| buffer.planes.get(plane));
+        plane.map_or(0, |plane| plane.image.start)
+    }
+
     /// Gives buffer `index` back to the driver.
     ///
     /// # Errors
@@ -306,10 +312,11 @@ impl Mapping {
     fn bytes(&self) -> &[u8] {
         // SAFETY: `image` lies in the mapping (`take` clamps it), so this stays inside of one allocation.
         let start = unsafe { self.address.cast::<u8>().add(self.image.start) };
-        // SAFETY: the mapping is readable and `length` bytes long for as long as `self` lives. The caller (`Stream::plane`) has checked that the buffer is dequeued: V4L2 promises that
-        // a driver does not write to a buffer between DQBUF and QBUF, `Stream::queue` needs the stream exclusively, so
-        // no slice outlives that time, and the mapping is not writable through us. A lost device keeps the memory:
-        // videobuf2 holds a reference for each mapping.
+        // SAFETY: the mapping is readable and `length` bytes long for as long as `self` lives. The caller
+        // (`Stream::plane`) has checked that the buffer is dequeued: V4L2 promises that a driver does not write to a
+        // buffer between DQBUF and QBUF, `Stream::queue` needs the stream exclusively, so no slice outlives that time,
+        // and the mapping is not writable through us. Nor do readers of exported descriptors write: they are made
+        // read-only (`Stream::export`). A lost device keeps the memory: videobuf2 holds a reference for each mapping.
         unsafe { std::slice::from_raw_parts(start.as_ptr(), self.image.len()) }
     }
 }
