@@ -44,6 +44,7 @@
 //! # Ok::<(), ImageLayoutError>(())
 //! ```
 
+mod buffers;
 mod clock;
 mod pixels;
 pub mod stereo;
@@ -52,6 +53,7 @@ pub mod v4l2;
 use std::error::Error;
 use std::time::Duration;
 
+pub use buffers::{BufferPlane, Export, ExportedBuffers, LentBuffer};
 pub use clock::{monotonic_ns, nanoseconds};
 use occdepth_geometry::ImageSize;
 pub use pixels::{
@@ -84,6 +86,24 @@ pub trait FrameSource: Send + std::fmt::Debug {
     /// Sources that cannot fail are running, with counters of zero.
     fn health(&self) -> SourceHealth {
         SourceHealth::default()
+    }
+
+    /// In which drivers' buffers the left and the right image of the last pair lie, until the next call of
+    /// [`FrameSource::next`]; `None` for images that lie in none.
+    ///
+    /// For readers that take the pixels from [`FrameSource::export_buffers`]: a pair of which `stream` is not that of
+    /// the buffers that were exported asks for another export.
+    fn lent_buffers(&self) -> [Option<LentBuffer>; 2] {
+        [None; 2]
+    }
+
+    /// DMABUF descriptors of every buffer of camera 0 (the left or the only one) or 1; `None` where there are none, or
+    /// while the camera is away. Allocates: once per stream, not per pair.
+    ///
+    /// # Errors
+    /// When the device is gone. It is not given up for that.
+    fn export_buffers(&self, _camera: usize) -> Export {
+        Ok(None)
     }
 }
 

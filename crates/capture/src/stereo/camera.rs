@@ -2,6 +2,7 @@
 
 use crate::clock::monotonic_ns;
 use crate::v4l2::{Dequeued, DeviceError, Format};
+use rustix::fd::OwnedFd;
 use std::fmt::Debug;
 use std::time::Duration;
 
@@ -49,6 +50,19 @@ pub trait CameraStream: Send + Debug {
     /// # Errors
     /// The stream is over then.
     fn queue(&mut self, index: usize) -> Result<(), DeviceError>;
+
+    /// Bytes from the start of a plane's memory to the first of [`plane`](CameraStream::plane).
+    fn plane_start(&self, _index: usize, _plane: usize) -> usize {
+        0
+    }
+
+    /// A DMABUF descriptor of one memory plane of a buffer; `None` where there is none.
+    ///
+    /// # Errors
+    /// When the device is gone.
+    fn export(&self, _index: usize, _plane: usize) -> Result<Option<OwnedFd>, DeviceError> {
+        Ok(None)
+    }
 }
 
 /// The source's clock; tests have a simulated one.

@@ -8,6 +8,7 @@ use super::source::{StereoOptions, nanoseconds};
 use super::supervision::{Expected, Supervised, fault_of};
 use super::timeline::{Moment, Step, Timeline};
 use super::view::{Coding, Layout, View, coding, yuv_encoding};
+use crate::buffers::{Export, ExportedBuffers, LentBuffer};
 use crate::v4l2::{Dequeued, DeviceError, Filled, Recovery};
 use crate::{CaptureError, Image, YuvEncoding};
 use occdepth_geometry::ImageSize;
@@ -29,6 +30,8 @@ pub(super) struct Feed {
     pub(super) timeline: Timeline,
     /// When the driver's queue was last seen empty.
     pub(super) empty_ns: u64,
+    /// The driver's count started anew, and pairing has not heard of it yet.
+    pub(super) recounted: bool,
     /// One view, or both in one image.
     views: [Option<View>; 2],
     decoded: Option<Decoded>,
@@ -131,8 +134,30 @@ impl Cameras {
 
     /// The slowest camera's rate decides how many pairs there can be.
     pub(super) fn rate_hz(&self) -> Option<f64> {
-        let rates = self.list.iter().filter_map(|camera| camera.stream()?.rate_hz());
-        rates.reduce(f64::min)
+        self.rates().reduce(f64::min)
+    }
+
+    /// The fastest camera's rate decides how far apart images of one moment can be.
+    pub(super) fn fastest_hz(&self) -> Option<f64> {
+        self.rates().reduce(f64::max)
+    }
+
+    fn rates(&self) -> impl Iterator<Item = f64> {
+        self.list.iter().filter_map(|camera| camera.stream()?.rate_hz())
+    }
+
+    /// The faster camera's period, ns, once `images` of each were seen.
+    pub(super) fn measured_ns(&self, images: u64) -> Option<f64> {
+        let mut fastest = f64::INFINITY;
+        for feed in &self.feeds {
+            fastest = fastest.min(feed.timeline.measured_ns(images)?);
+        }
+        Some(fastest)
+    }
+
+    /// Whether each camera has delivered a good image in the last `within_ns`.
+    pub(super) fn all_deliver(&self, within_ns: u64, now_ns: u64) -> bool {
+        self.list.iter().all(|camera| camera.delivers(within_ns, now_ns))
     }
 
     /// What luma and chroma mean, by the word of the first camera that is there.
@@ -170,12 +195,25 @@ impl Cameras {
                         }
                         self.queue(camera, filled.index, now_ns);
                     }
-                    Ok(Dequeued::Nothing | Dequeued::SourceChanged) => break,
+                    Ok(Dequeued::Nothing) => break,
+                    // Told once: to go on would be to take the new source for the old one.
+                    Ok(Dequeued::SourceChanged) => self.source_changed(camera, now_ns),
                     Err(error) => self.list[camera].fail(fault_of(&error), &error, now_ns),
                 }
             }
             self.feeds[camera].empty_ns = now_ns;
         }
+    }
+
+    /// The source of a camera delivers another picture: its stream is to be built anew.
+    pub(super) fn source_changed(&mut self, camera: usize, now_ns: u64) {
+        let error = DeviceError::Unsupported {
+            device: self.list[camera].title().to_owned(),
+            field: "source".into(),
+            found: "another resolution".into(),
+            expected: "the one that the stream began with".into(),
+        };
+        self.list[camera].fail(Fault::FormatChanged, &error, now_ns);
     }
 
     /// Counts an image; `None` if it cannot be used.
@@ -189,7 +227,11 @@ impl Cameras {
                 health.dropped += missing;
                 health.gaps += u64::from(missing > 0);
             }
-            Step::Restarted => health.faults.count(Fault::SequenceRestarted),
+            Step::Restarted => {
+                feed.recounted = true;
+                supervised.restarted(now_ns);
+            }
+            Step::Uncounted => {}
         }
         let stream = supervised.stream()?;
         let readable = feed.views.iter().flatten().all(|view| match feed.decoded {
@@ -201,25 +243,59 @@ impl Cameras {
             health.damaged += 1;
         } else if !readable {
             health.unreadable += 1;
-        } else {
-            // A JPEG is known to be good when it is decoded.
+        } else if feed.decoded.is_none() {
             supervised.good(now_ns);
             return Some(moment);
+        } else if !supervised.needs_proof() {
+            // A JPEG is known to be good when it is decoded, which most are that are asked for.
+            supervised.alive(now_ns);
+            return Some(moment);
+        } else {
+            return self.decode(camera, filled.index, now_ns).then_some(moment);
         }
         supervised.bad();
         None
     }
 
     /// Decodes what has to be decoded; whether the image is whole.
-    pub(super) fn decode(&mut self, camera: usize, buffer: usize) -> bool {
+    pub(super) fn decode(&mut self, camera: usize, buffer: usize, now_ns: u64) -> bool {
         let Some(stream) = self.list[camera].stream() else { return false };
         let Some(decoded) = &mut self.feeds[camera].decoded else { return true };
         let whole = stream.plane(buffer, 0).is_some_and(|jpeg| decoded.decode(jpeg));
-        if !whole {
-            self.list[camera].health.unreadable += 1;
-            self.list[camera].bad();
+        let supervised = &mut self.list[camera];
+        if whole {
+            supervised.good(now_ns);
+        } else {
+            supervised.health.unreadable += 1;
+            supervised.bad();
         }
         whole
+    }
+
+    /// In which buffer the image lies; `None` for images that were decoded, which lie in none.
+    pub(super) fn place(&self, camera: usize, buffer: usize, view: usize) -> Option<LentBuffer> {
+        let feed = self.feeds.get(camera).filter(|feed| feed.decoded.is_none())?;
+        let supervised = &self.list[camera];
+        let (plane, chroma) = feed.views[view]?.planes(supervised.stream()?, buffer);
+        Some(LentBuffer { camera, stream: supervised.streams(), buffer, plane, chroma })
+    }
+
+    /// Descriptors of all buffers of a running camera.
+    pub(super) fn export(&self, camera: usize) -> Export {
+        let Some(supervised) = self.list.get(camera) else { return Ok(None) };
+        let Some(stream) = supervised.stream() else { return Ok(None) };
+        let mut buffers = Vec::new();
+        for buffer in 0..stream.buffer_count() {
+            let mut planes = Vec::new();
+            for plane in 0..stream.format().planes.len() {
+                match stream.export(buffer, plane)? {
+                    Some(descriptor) => planes.push(descriptor),
+                    None => return Ok(None),
+                }
+            }
+            buffers.push(planes);
+        }
+        Ok(Some(ExportedBuffers { stream: supervised.streams(), buffers }))
     }
 
     pub(super) fn image(&self, camera: usize, buffer: usize, view: usize) -> Option<Image<'_>> {
@@ -281,6 +357,7 @@ impl Feed {
             None => [Some(View::whole(title, &buffers, pixels)?), None],
         };
         self.timeline.rebuilt();
+        self.recounted = false;
         self.empty_ns = now_ns;
         Ok(())
     }
@@ -290,6 +367,10 @@ fn at_start(error: DeviceError) -> CaptureError {
     match error {
         DeviceError::Unsupported { device, field, found, expected } => {
             let found = format!("{field} {found}");
+            CaptureError::Configuration { origin: device, field: "source", found, expected }
+        }
+        DeviceError::Control { device, control, found, expected, .. } => {
+            let found = format!("control {control} {found}");
             CaptureError::Configuration { origin: device, field: "source", found, expected }
         }
         DeviceError::NotACamera { device, found } => CaptureError::Configuration {

@@ -1,18 +1,21 @@
 //! A camera of the kernel, as the source opens it.
 
+use super::background::Background;
 use super::camera::{CameraPort, CameraStream};
 use super::view::CODES;
 use crate::v4l2::{Dequeued, Device, DeviceError, Format, FourCc, OfferedSize, Setting, Stream};
 use occdepth_geometry::ImageSize;
+use rustix::fd::OwnedFd;
+use rustix::io::Errno;
 use std::path::PathBuf;
-use std::thread::JoinHandle;
 
 /// What a camera is asked for.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CameraSettings {
     /// The device node.
     pub path: PathBuf,
-    /// The pixel format; when absent, the first of those understood that the device offers in this size.
+    /// The pixel format; when absent, the first of those understood that the device offers in this size, if there is
+    /// one at the rate asked for.
     pub format: Option<FourCc>,
     /// Size of its images.
     pub size: ImageSize,
@@ -29,8 +32,10 @@ pub struct CameraSettings {
 pub struct V4l2Port {
     name: String,
     settings: CameraSettings,
-    opening: Option<JoinHandle<Result<V4l2Stream, DeviceError>>>,
-    closing: Option<JoinHandle<()>>,
+    opening: Option<Background<Result<V4l2Stream, DeviceError>>>,
+    closing: Option<Background<()>>,
+    /// What was said last of the rate.
+    rate_said: Option<String>,
 }
 
 impl V4l2Port {
@@ -38,16 +43,23 @@ impl V4l2Port {
     pub fn new(mut settings: CameraSettings) -> Self {
         settings.controls.sort_by_key(|(name, _)| !name.to_lowercase().contains("auto"));
         let name = settings.path.display().to_string();
-        Self { name, settings, opening: None, closing: None }
+        Self { name, settings, opening: None, closing: None, rate_said: None }
     }
 
     fn thread_refused(&self, error: &std::io::Error) -> DeviceError {
-        DeviceError::Unsupported {
+        DeviceError::Request {
             device: self.name.clone(),
-            field: "thread".into(),
-            found: error.to_string(),
-            expected: "a thread to open it on".into(),
+            request: "a thread to open it on",
+            errno: error.raw_os_error().map_or(Errno::AGAIN, Errno::from_raw_os_error),
         }
+    }
+
+    /// Says what is to be said of the rate: once, not at each return of a camera.
+    fn say_rate(&mut self, note: Option<String>) {
+        if let Some(note) = note.as_ref().filter(|&note| self.rate_said.as_ref() != Some(note)) {
+            log::warn!("{}: {note}", self.name);
+        }
+        self.rate_said = note;
     }
 }
 
@@ -58,49 +70,35 @@ impl CameraPort for V4l2Port {
 
     fn poll_open(&mut self) -> Option<Result<Box<dyn CameraStream>, DeviceError>> {
         // A device reconnects only after its last descriptor is closed.
-        if self.closing.as_ref().is_some_and(|closing| !closing.is_finished()) {
+        if self.closing.as_ref().is_some_and(|closing| !closing.is_done()) {
             return None;
         }
         self.closing = None;
         let Some(opening) = self.opening.take() else {
             let settings = self.settings.clone();
-            let thread = std::thread::Builder::new().name("camera-open".into());
-            match thread.spawn(move || V4l2Stream::open(&settings)) {
+            match Background::spawn("camera-open", move || V4l2Stream::open(&settings)) {
                 Ok(opening) => self.opening = Some(opening),
                 Err(error) => return Some(Err(self.thread_refused(&error))),
             }
             return None;
         };
-        if !opening.is_finished() {
-            self.opening = Some(opening);
-            return None;
-        }
-        let stream = match opening.join() {
+        let mut stream = match opening.take() {
             Ok(Ok(stream)) => stream,
             Ok(Err(error)) => return Some(Err(error)),
-            Err(panic) => std::panic::resume_unwind(panic),
+            Err(not_yet) => {
+                self.opening = Some(not_yet);
+                return None;
+            }
         };
         // From now on the camera is what it was at first.
         self.settings.format = Some(stream.format.code);
+        self.say_rate(stream.rate_note.take());
         Some(Ok(Box::new(stream)))
     }
 
     fn close(&mut self, stream: Box<dyn CameraStream>) {
-        let thread = std::thread::Builder::new().name("camera-close".into());
         // Where there is no thread, it is closed here: `spawn` drops what it was given.
-        self.closing = thread.spawn(move || drop(stream)).ok();
-    }
-}
-
-impl Drop for V4l2Port {
-    fn drop(&mut self) {
-        // Nothing of a source that is gone stays open. A thread that panicked has nothing left to close.
-        if let Some(opening) = self.opening.take() {
-            let _ = opening.join();
-        }
-        if let Some(closing) = self.closing.take() {
-            let _ = closing.join();
-        }
+        self.closing = Background::spawn("camera-close", move || drop(stream)).ok();
     }
 }
 
@@ -109,6 +107,8 @@ struct V4l2Stream {
     stream: Stream,
     format: Format,
     rate_hz: Option<f64>,
+    /// The rate is another than asked for.
+    rate_note: Option<String>,
 }
 
 impl V4l2Stream {
@@ -116,7 +116,7 @@ impl V4l2Stream {
         let device = Device::open(&settings.path)?;
         let code = match settings.format {
             Some(code) => code,
-            None => choose(&device, settings.size)?,
+            None => choose(&device, settings.size, settings.rate_hz)?,
         };
         let format = device.set_format(code, settings.size)?;
         if format.code != code || format.size != settings.size {
@@ -130,17 +130,17 @@ impl V4l2Stream {
                 expected: "whole images".into(),
             });
         }
+        let mut rate_note = None;
         let rate_hz = match settings.rate_hz {
             Some(asked) => {
                 let found = device.set_rate(asked)?;
-                match found {
-                    Some(found) if (found - asked).abs() > asked * RATE_TOLERANCE => log::warn!(
-                        "{}: {found:.3} images a second, asked for {asked:.3}",
-                        device.path()
-                    ),
-                    None => log::warn!("{}: its rate cannot be set", device.path()),
-                    Some(_) => {}
-                }
+                rate_note = match found {
+                    Some(found) if (found - asked).abs() > asked * RATE_TOLERANCE => {
+                        Some(format!("{found:.3} images a second, asked for {asked:.3}"))
+                    }
+                    None => Some("its rate cannot be set".to_owned()),
+                    Some(_) => None,
+                };
                 found.or(device.rate()?)
             }
             None => device.rate()?,
@@ -149,7 +149,7 @@ impl V4l2Stream {
             device.set_control(name, setting)?;
         }
         let stream = Stream::start(device, settings.buffers)?;
-        Ok(Self { stream, format, rate_hz })
+        Ok(Self { stream, format, rate_hz, rate_note })
     }
 }
 
@@ -177,20 +177,41 @@ impl CameraStream for V4l2Stream {
     fn queue(&mut self, index: usize) -> Result<(), DeviceError> {
         self.stream.queue(index)
     }
+
+    fn plane_start(&self, index: usize, plane: usize) -> usize {
+        self.stream.plane_start(index, plane)
+    }
+
+    fn export(&self, index: usize, plane: usize) -> Result<Option<OwnedFd>, DeviceError> {
+        self.stream.export(index, plane)
+    }
 }
 
-/// The first format that is understood and that the device offers in `size`.
-fn choose(device: &Device, size: ImageSize) -> Result<FourCc, DeviceError> {
+/// The first format that is understood and that the device offers in `size`; of those the first that is fast enough, if
+/// one is: many USB cameras have raw images at a few a second only, and Motion JPEG at the full rate.
+fn choose(device: &Device, size: ImageSize, rate_hz: Option<f64>) -> Result<FourCc, DeviceError> {
     let offered = device.formats()?;
+    let mut slower = None;
     for (code, _) in CODES {
         let code = FourCc(*code);
         if !offered.iter().any(|format| format.code == code && !format.emulated) {
             continue;
         }
         let sizes = device.sizes(code)?;
-        if sizes.is_empty() || sizes.iter().any(|offered| has(offered, size)) {
+        if !sizes.is_empty() && !sizes.iter().any(|offered| has(offered, size)) {
+            continue;
+        }
+        let fast_enough = match rate_hz {
+            Some(asked) => is_fast_enough(&device.rates(code, size)?, asked),
+            None => true,
+        };
+        if fast_enough {
             return Ok(code);
         }
+        slower.get_or_insert(code);
+    }
+    if let Some(code) = slower {
+        return Ok(code);
     }
     let names = offered.iter().map(|format| format.code.to_string()).collect::<Vec<_>>();
     Err(DeviceError::Unsupported {
@@ -199,6 +220,11 @@ fn choose(device: &Device, size: ImageSize) -> Result<FourCc, DeviceError> {
         found: format!("{} without {}x{}", names.join(", "), size.width, size.height),
         expected: "a format that is understood, in the rig's size".into(),
     })
+}
+
+/// Drivers that name no rates are believed.
+fn is_fast_enough(rates: &[f64], asked: f64) -> bool {
+    rates.is_empty() || rates.iter().any(|rate| *rate >= asked * (1.0 - RATE_TOLERANCE))
 }
 
 fn has(offered: &OfferedSize, size: ImageSize) -> bool {
@@ -241,3 +267,32 @@ fn refuse_format(device: &Device, code: FourCc, size: ImageSize, found: &Format)
 
 /// Drivers round intervals.
 const RATE_TOLERANCE: f64 = 0.005;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_that_is_asked_for_is_looked_for() {
+        assert!(is_fast_enough(&[5.0, 10.0, 29.97], 30.0), "drivers round");
+        assert!(!is_fast_enough(&[5.0, 10.0], 30.0));
+        assert!(is_fast_enough(&[], 30.0));
+    }
+
+    #[test]
+    fn sizes_of_a_range_lie_on_its_steps() {
+        let of = |width, height| ImageSize { width, height };
+        let range =
+            OfferedSize::Range { least: of(32, 16), greatest: of(640, 480), step: of(16, 0) };
+        for (size, expected) in [
+            (of(32, 16), true),
+            (of(640, 480), true),
+            (of(48, 17), true),
+            (of(40, 16), false),
+            (of(656, 480), false),
+            (of(16, 16), false),
+        ] {
+            assert_eq!(has(&range, size), expected, "{size:?}");
+        }
+    }
+}

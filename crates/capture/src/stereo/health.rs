@@ -72,7 +72,8 @@ impl std::fmt::Display for Mistrust {
 /// The health of a source. All counters run from the opening of the source on.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct SourceHealth {
-    /// The worst of the cameras' states; degraded also when pairs are found by less than was asked for.
+    /// The worst of the cameras' states; degraded also when pairs are found by less than was asked for, degraded and
+    /// then lost also when both cameras deliver and their images make no pairs.
     pub state: SourceState,
     /// How pairs are found at present; `None` for sources that have pairs from the start.
     pub pairing: Option<Pairing>,
@@ -84,8 +85,11 @@ pub struct SourceHealth {
     pub stale_pairs: u64,
     /// Pairs by sequence number that the times contradicted: not delivered, and the offset found anew.
     pub contradicted_pairs: u64,
-    /// Right time minus left time of the delivered pairs.
+    /// Right time minus left time of the delivered pairs, by the times that were asked for: pairs by arrival for want
+    /// of anything better are not in it.
     pub skew: Skew,
+    /// While there are no pairs although both cameras deliver: the least distance between their images, ns.
+    pub nearest_ns: Option<u64>,
     /// How much faster the right camera's frames follow each other than the left's, parts per million; `None` until
     /// enough were seen.
     pub drift_ppm: Option<f64>,
@@ -112,6 +116,9 @@ impl std::fmt::Display for SourceHealth {
                 ms(self.skew.max_ns as f64),
                 ms(self.skew.std_ns())
             )?;
+        }
+        if let Some(nearest_ns) = self.nearest_ns {
+            write!(f, "; no pairs: images are {:.2} ms apart at best", nearest_ns as f64 / 1e6)?;
         }
         if let Some(drift) = self.drift_ppm {
             write!(f, "; drift {drift:.1} ppm")?;
@@ -198,7 +205,7 @@ pub enum Fault {
     Silent,
     /// The stream broke while it ran (EIO).
     StreamBroken,
-    /// The device or its stream could not be opened or started, or a buffer could not be queued.
+    /// The device or its stream could not be opened or started, a control not be set, or a buffer not be queued.
     Refused,
     /// Another program has the device.
     Busy,

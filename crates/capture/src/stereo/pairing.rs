@@ -5,7 +5,9 @@
 //! in at [`Matcher::insert`] leaves through [`Matcher::take`], or through the `release` that is passed to both.
 //!
 //! Times are compared, never sequence numbers alone: a pair by sequence number whose times are further apart than the
-//! permitted skew is refused, and the offset between the counters is found anew.
+//! permitted skew is refused, and the offset between the counters is found anew. Where the drivers' times cannot be used,
+//! those of arrival are compared, and an image that was not watched coming has none: counters miss losses that a driver
+//! does not count, and an offset that is wrong would stay wrong.
 
 use super::health::{Mistrust, Pairing};
 use super::timeline::Moment;
@@ -93,6 +95,8 @@ pub(super) struct Matcher {
     trusted_in_a_row: u32,
     start_of_exposure: [Option<bool>; 2],
     contradicted: u64,
+    /// The least distance between two images since the last pair, ns.
+    nearest_ns: Option<u64>,
 }
 
 impl Matcher {
@@ -106,7 +110,13 @@ impl Matcher {
             trusted_in_a_row: 0,
             start_of_exposure: [None; 2],
             contradicted: 0,
+            nearest_ns: None,
         }
+    }
+
+    /// What applies from now on.
+    pub(super) fn set_rules(&mut self, rules: Rules) {
+        self.rules = rules;
     }
 
     /// How pairs are found at present.
@@ -127,9 +137,14 @@ impl Matcher {
         self.contradicted
     }
 
+    /// The least distance between an image of one camera and one of the other since the last pair, ns.
+    pub(super) fn nearest_ns(&self) -> Option<u64> {
+        self.nearest_ns
+    }
+
     /// Whether times of arrival matter at present, so that both cameras have to be watched closely.
     pub(super) fn needs_arrival(&self) -> bool {
-        self.uses_arrival() && (self.rules.policy != Pairing::Sequence || self.offset.is_none())
+        self.uses_arrival()
     }
 
     /// The time of the newest image of `side` that waits, in the clock that is compared.
@@ -153,13 +168,17 @@ impl Matcher {
         self.judge_times(side, &moment, release);
         let mut image = Waiting { buffer, moment, had_partner: false };
         // By arrival, an image says nothing about its moment unless it was watched coming.
-        let by_time = self.pairing() != Pairing::Sequence;
-        if by_time && self.time_ns(&moment).is_none() {
+        if self.time_ns(&moment).is_none() {
             release(side, buffer, Release::Stale);
             return;
         }
         for index in 0..DEPTH_MAX {
             let Some(partner) = self.windows[side.other() as usize].images[index] else { continue };
+            if let Some(skew) = self.skew_ns(&image, &partner) {
+                let distance = skew.unsigned_abs();
+                self.nearest_ns =
+                    Some(self.nearest_ns.map_or(distance, |least| least.min(distance)));
+            }
             if self.belong(side, &image, &partner) {
                 image.had_partner = true;
                 if let Some(partner) = &mut self.windows[side.other() as usize].images[index] {
@@ -191,10 +210,8 @@ impl Matcher {
         }
         let skew_ns = self.skew_ns(&images[0], &images[1]);
         if self.pairing() == Pairing::Sequence {
-            // Times of arrival are too coarse to contradict a counter.
-            let contradicts =
-                |skew: i64| !self.uses_arrival() && skew.unsigned_abs() > self.rules.max_skew_ns;
-            if skew_ns.is_some_and(contradicts) {
+            let agrees = |skew: i64| skew.unsigned_abs() <= self.rules.max_skew_ns;
+            if !skew_ns.is_some_and(agrees) {
                 self.offset = None;
                 self.contradicted += 1;
                 for side in Side::BOTH {
@@ -210,6 +227,7 @@ impl Matcher {
             }
             return Match::Stale;
         }
+        self.nearest_ns = None;
         Match::Pair(Pair { images, skew_ns })
     }
 
@@ -225,6 +243,12 @@ impl Matcher {
         self.start_of_exposure = [None; 2];
     }
 
+    /// A driver's counter started anew: its images are of the same stream, and numbered otherwise.
+    pub(super) fn recount(&mut self, release: &mut impl FnMut(Side, usize, Release)) {
+        self.flush(release);
+        self.offset = None;
+    }
+
     /// Releases everything.
     pub(super) fn flush(&mut self, release: &mut impl FnMut(Side, usize, Release)) {
         for side in Side::BOTH {
@@ -235,7 +259,7 @@ impl Matcher {
 
     /// Falls back to arrival at the first image whose time cannot be compared; returns to the times after a series of
     /// good ones.
-    fn judge_times(
+    pub(super) fn judge_times(
         &mut self,
         side: Side,
         moment: &Moment,

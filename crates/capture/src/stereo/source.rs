@@ -2,13 +2,16 @@
 
 use super::camera::{CameraPort, Clock};
 use super::cameras::{Cameras, DRAIN_MAX};
-use super::health::{Fault, Pairing, SourceHealth, SourceState};
+use super::drought::{Distances, Drought};
+use super::health::{Pairing, SourceHealth, SourceState};
 use super::pairing::{Match, Matcher, Release, Rules, Side};
+use super::rate::Rate;
 use super::statistics::{Skew, drift_ppm};
 use super::supervision::{Expected, Retry, Supervised, fault_of};
 use super::timeline::Moment;
 use super::view::{Layout, coding};
-use crate::v4l2::{Dequeued, DeviceError, Filled, FourCc};
+use crate::buffers::{Export, LentBuffer};
+use crate::v4l2::{Dequeued, Filled, FourCc};
 use crate::{Capture, CaptureError, FrameSource, SourceDescription, Stamp, StereoFrame};
 use occdepth_geometry::ImageSize;
 use std::time::Duration;
@@ -28,7 +31,9 @@ pub struct StereoCameras {
     lent: [Option<usize>; 2],
     description: SourceDescription,
     layout: Option<Layout>,
+    rate: Rate,
     rules: Rules,
+    drought: Drought,
     delivered: Delivered,
     announced: (Pairing, bool),
     clock: Box<dyn Clock>,
@@ -64,7 +69,7 @@ pub struct StereoOptions {
     pub rate_hz: Option<f64>,
     /// How pairs are found. One device with both views has pairs already.
     pub pairing: Pairing,
-    /// How far apart the images of a pair may be; half a period when absent.
+    /// How far apart the images of a pair may be; half a period when absent, which is also the most.
     pub max_skew: Option<Duration>,
     /// How long a pair may have waited in the drivers' queues; two periods when absent.
     pub max_age: Option<Duration>,
@@ -117,8 +122,9 @@ impl StereoCameras {
     /// Opens the cameras and waits for their streams.
     ///
     /// # Errors
-    /// [`CaptureError::Configuration`] when a device is no camera or cannot do what is asked, and when the two cameras
-    /// differ; [`CaptureError::Open`] when one does not come in time or may not be opened.
+    /// [`CaptureError::Configuration`] when a device is no camera or cannot do what is asked, when the two cameras
+    /// differ, and when the permitted skew is more than half a period; [`CaptureError::Open`] when one does not come in
+    /// time or may not be opened.
     pub fn open(
         ports: Ports,
         options: &StereoOptions,
@@ -154,14 +160,10 @@ impl StereoCameras {
             expected: "a pixel format that is understood".into(),
         })?;
         let rate_hz = cameras.rate_hz().or(options.rate_hz);
-        let period_ns = period_ns(rate_hz.unwrap_or(RATE_GUESS_HZ));
-        cameras.period_ns = period_ns;
-        let rules = Rules {
-            policy: options.pairing,
-            max_skew_ns: options.max_skew.map_or(period_ns / 2, nanoseconds),
-            max_age_ns: options.max_age.map_or(2 * period_ns, nanoseconds),
-        };
         let pairing = if layout.is_some() { Pairing::OneImage } else { options.pairing };
+        let rate = Rate::new(&origin, pairing, options, cameras.fastest_hz())?;
+        cameras.period_ns = rate.period_ns();
+        let rules = rate.rules();
         if pairing == Pairing::Arrival {
             log::warn!(
                 "{origin}: pairs are found by arrival: bus and scheduler are in these times"
@@ -182,7 +184,9 @@ impl StereoCameras {
                 rate_hz,
             },
             layout,
+            rate,
             rules,
+            drought: Drought::new(&options.retry),
             delivered: Delivered::default(),
             announced: (pairing, false),
             clock,
@@ -202,6 +206,7 @@ impl StereoCameras {
             if !self.cameras.all_stream() {
                 // What the other camera delivers meanwhile has no partner.
                 self.cameras.discard(now_ns);
+                self.drought.pause();
                 if now_ns >= deadline_ns {
                     return Ok(Found::Nothing);
                 }
@@ -219,15 +224,46 @@ impl StereoCameras {
                     break;
                 }
             }
-            if let Some(pair) = self.take(self.clock.now_ns()) {
+            self.learn_rate();
+            let now_ns = self.clock.now_ns();
+            if let Some(pair) = self.take(now_ns) {
+                self.drought.pair(&self.description.name, now_ns);
                 return Ok(Found::Pair(pair));
             }
             let now_ns = self.clock.now_ns();
+            self.notice_drought(now_ns);
             if now_ns >= deadline_ns {
                 return Ok(Found::Nothing);
             }
             self.wait(now_ns, deadline_ns);
         }
+    }
+
+    /// Looks once whether the cameras' period is what it was said to be.
+    fn learn_rate(&mut self) {
+        let Some(images) = self.rate.images_wanted() else { return };
+        let Some(measured_ns) = self.cameras.measured_ns(images) else { return };
+        if self.rate.measured(&self.description.name, measured_ns) {
+            self.apply_rate();
+        }
+    }
+
+    fn apply_rate(&mut self) {
+        self.rules = self.rate.rules();
+        self.cameras.period_ns = self.rate.period_ns();
+        self.matcher.set_rules(self.rules);
+    }
+
+    fn notice_drought(&mut self, now_ns: u64) {
+        if self.layout.is_some() {
+            return;
+        }
+        let both_deliver = self.cameras.all_deliver(self.drought.silence_ns(), now_ns);
+        let distances = Distances {
+            nearest_ns: self.matcher.nearest_ns(),
+            max_skew_ns: self.rules.max_skew_ns,
+        };
+        self.drought.nothing(&self.description.name, both_deliver, distances, now_ns);
     }
 
     /// Waits for the image that is missing. Not for long: the cameras have to be attended to.
@@ -261,15 +297,7 @@ impl StereoCameras {
                 return true;
             }
             Ok(Dequeued::Nothing) => self.cameras.feeds[camera].empty_ns = now_ns,
-            Ok(Dequeued::SourceChanged) => {
-                let error = DeviceError::Unsupported {
-                    device: self.cameras.list[camera].title().to_owned(),
-                    field: "source".into(),
-                    found: "another resolution".into(),
-                    expected: "the one that the stream began with".into(),
-                };
-                self.cameras.list[camera].fail(Fault::FormatChanged, &error, now_ns);
-            }
+            Ok(Dequeued::SourceChanged) => self.cameras.source_changed(camera, now_ns),
             Err(error) => self.cameras.list[camera].fail(fault_of(&error), &error, now_ns),
         }
         false
@@ -283,14 +311,18 @@ impl StereoCameras {
         };
         let Self { cameras, matcher, newest, .. } = self;
         if self.layout.is_some() {
+            matcher.judge_times(Side::Left, &moment, &mut |_, _, _| {});
             if let Some((older, _)) = newest.replace((filled.index, moment)) {
                 cameras.release(Side::Left, older, Release::Superseded, now_ns);
             }
             return;
         }
-        matcher.insert(Side::BOTH[camera], filled.index, moment, &mut |side, buffer, why| {
-            cameras.release(side, buffer, why, now_ns);
-        });
+        let recounted = std::mem::take(&mut cameras.feeds[camera].recounted);
+        let mut release = |side, buffer, why| cameras.release(side, buffer, why, now_ns);
+        if recounted {
+            matcher.recount(&mut release);
+        }
+        matcher.insert(Side::BOTH[camera], filled.index, moment, &mut release);
     }
 
     /// The newest pair, its images decoded.
@@ -299,7 +331,7 @@ impl StereoCameras {
             let ready = self.take_undecoded(now_ns)?;
             let mut whole = true;
             for (camera, &(buffer, _)) in ready.iter().enumerate().take(self.cameras.list.len()) {
-                whole &= self.cameras.decode(camera, buffer);
+                whole &= self.cameras.decode(camera, buffer, now_ns);
             }
             if whole {
                 return Some(ready);
@@ -312,7 +344,7 @@ impl StereoCameras {
     }
 
     fn take_undecoded(&mut self, now_ns: u64) -> Option<Ready> {
-        let Self { cameras, matcher, newest, delivered, rules, .. } = self;
+        let Self { cameras, matcher, newest, delivered, rules, drought, .. } = self;
         if self.layout.is_some() {
             let (buffer, moment) = newest.take()?;
             if moment.is_stale(rules.max_age_ns, now_ns) {
@@ -329,12 +361,15 @@ impl StereoCameras {
             });
             match found {
                 Match::Pair(pair) => {
-                    if let Some(skew_ns) = pair.skew_ns {
+                    if let (Some(skew_ns), None) = (pair.skew_ns, matcher.mistrust()) {
                         delivered.skew.record(skew_ns);
                     }
                     return Some(pair.images.map(|image| (image.buffer, image.moment)));
                 }
-                Match::Stale => delivered.stale += 1,
+                Match::Stale => {
+                    delivered.stale += 1;
+                    drought.stale_pair();
+                }
                 Match::Nothing => return None,
             }
         }
@@ -366,6 +401,11 @@ impl StereoCameras {
     fn resume(&mut self, now_ns: u64) {
         let Self { cameras, matcher, .. } = self;
         if std::mem::take(&mut cameras.flushed) {
+            // A camera may be faster than before, or here for the first time.
+            self.rate.told(cameras.fastest_hz());
+            self.rules = self.rate.rules();
+            cameras.period_ns = self.rate.period_ns();
+            matcher.set_rules(self.rules);
             let depths = cameras.depths();
             matcher.restart(depths, &mut |side, buffer, why| {
                 cameras.release(side, buffer, why, now_ns);
@@ -378,15 +418,18 @@ impl StereoCameras {
         let pairing = self.pairing();
         let mistrust = self.matcher.mistrust();
         let now = (pairing, mistrust.is_some());
-        if self.layout.is_some() || self.announced == now {
+        if self.announced == now {
             return;
         }
         self.announced = now;
-        match mistrust {
-            Some(why) => {
-                log::warn!("{}: pairs are found by {pairing}: {why}", self.description.name);
+        let name = &self.description.name;
+        match (mistrust, pairing) {
+            (Some(why), Pairing::OneImage) => {
+                log::warn!("{name}: images are dated by their arrival: {why}");
             }
-            None => log::warn!("{}: pairs are found by {pairing} again", self.description.name),
+            (None, Pairing::OneImage) => log::warn!("{name}: images are dated by the driver again"),
+            (Some(why), _) => log::warn!("{name}: pairs are found by {pairing}: {why}"),
+            (None, _) => log::warn!("{name}: pairs are found by {pairing} again"),
         }
     }
 
@@ -445,11 +488,29 @@ impl FrameSource for StereoCameras {
         }
     }
 
+    fn lent_buffers(&self) -> [Option<LentBuffer>; 2] {
+        let [left, right] = self.lent;
+        if self.layout.is_some() {
+            return [0, 1].map(|view| self.cameras.place(0, left?, view));
+        }
+        [
+            left.and_then(|buffer| self.cameras.place(0, buffer, 0)),
+            right.and_then(|buffer| self.cameras.place(1, buffer, 0)),
+        ]
+    }
+
+    fn export_buffers(&self, camera: usize) -> Export {
+        self.cameras.export(camera)
+    }
+
     fn health(&self) -> SourceHealth {
         let cameras = &self.cameras.list;
-        let mistrust = if self.layout.is_some() { None } else { self.matcher.mistrust() };
+        let mistrust = self.matcher.mistrust();
         let worst = cameras.iter().map(|camera| camera.health.state).max().unwrap_or_default();
-        let state = if mistrust.is_some() { worst.max(SourceState::Degraded) } else { worst };
+        let trusting =
+            if mistrust.is_some() { SourceState::Degraded } else { SourceState::Running };
+        let dry = self.drought.state();
+        let state = worst.max(trusting).max(dry);
         let drift_ppm = match self.cameras.feeds.as_slice() {
             [left, right] => drift_ppm(left.timeline.period(), right.timeline.period()),
             _ => None,
@@ -462,6 +523,7 @@ impl FrameSource for StereoCameras {
             stale_pairs: self.delivered.stale,
             contradicted_pairs: self.matcher.contradicted(),
             skew: self.delivered.skew,
+            nearest_ns: self.matcher.nearest_ns().filter(|_| dry != SourceState::Running),
             drift_ppm,
             cameras: [cameras.first(), cameras.get(1)].map(|camera| camera.map(|c| c.health)),
         }
@@ -473,16 +535,10 @@ fn stamp(moment: &Moment) -> Stamp {
     Stamp { time_ns, sequence: moment.sequence }
 }
 
-fn period_ns(rate_hz: f64) -> u64 {
-    crate::nanoseconds(1.0 / rate_hz).unwrap_or(u64::MAX / 4).clamp(1, u64::MAX / 4)
-}
-
 pub(super) fn nanoseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// For drivers and configurations that do not say.
-const RATE_GUESS_HZ: f64 = 30.0;
 /// How long an image is waited for before the cameras are attended to again.
 const WAIT_NS: u64 = 100_000_000;
 /// The closest watch for arrivals.

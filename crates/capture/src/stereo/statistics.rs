@@ -65,9 +65,14 @@ impl Period {
         self.products += distance * (y - self.mean_time_ns);
     }
 
-    /// Nanoseconds from image to image, once enough were seen to mean something.
+    /// Nanoseconds from image to image, once enough were seen to tell drift.
     pub(super) fn ns(&self) -> Option<f64> {
-        let enough = self.count >= IMAGES_MIN && self.sequence_squares > 0.0;
+        self.ns_of(IMAGES_MIN)
+    }
+
+    /// Nanoseconds from image to image, once `images` were seen.
+    pub(super) fn ns_of(&self, images: u64) -> Option<f64> {
+        let enough = self.count >= images && self.sequence_squares > 0.0;
         enough.then(|| self.products / self.sequence_squares).filter(|&ns| ns > 0.0)
     }
 }

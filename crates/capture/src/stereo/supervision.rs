@@ -1,4 +1,8 @@
 //! Keeps one camera going: opens it, notices that it has failed, closes it, and tries again ever more slowly.
+//!
+//! A camera that returns is believed at once, and healthy when it has delivered for a while ([`Retry::longest_pause`]).
+//! One that fails again before that is not said to be running again until it is healthy, and its pauses go on growing:
+//! a loose plug costs a few lines, not two for each contact.
 
 use super::camera::{CameraPort, CameraStream};
 use super::health::{CameraHealth, Fault, SourceState};
@@ -11,9 +15,10 @@ use std::time::Duration;
 pub struct Retry {
     /// The pause before the first attempt; each later one is twice as long.
     pub first_pause: Duration,
-    /// The longest pause.
+    /// The longest pause. A camera that has delivered for so long is healthy again.
     pub longest_pause: Duration,
-    /// Attempts in a row after which the camera, and with it the source, is given up; `None`: never.
+    /// Attempts in a row, without being healthy in between, after which the camera, and with it the source, is given
+    /// up; `None`: never.
     pub attempts: Option<u32>,
     /// A camera that delivers no good image for so long is opened anew.
     pub silence: Duration,
@@ -51,13 +56,29 @@ pub(super) struct Supervised {
     /// For messages: "left camera /dev/video0".
     title: String,
     pub(super) health: CameraHealth,
-    /// Attempts in a row that brought no good image.
+    /// Failures since it was last healthy.
     attempts: u32,
     /// When the last good image came, or the source was opened.
     good_ns: u64,
+    /// When the camera was last found to have no image: nobody can say for how long it is silent after that.
+    seen_ns: u64,
+    /// When the first good image of the present stream came.
+    streak_since_ns: Option<u64>,
+    /// When the last good image came before it began to fail.
+    trouble_since_ns: Option<u64>,
+    /// It failed again before it was healthy.
+    relapsing: bool,
+    /// The worst that was said of it since it was said to be running.
+    said: SourceState,
     /// Whether it ever delivered.
     delivered: bool,
     damage: u32,
+    /// Its last image could not be used.
+    doubted: bool,
+    /// When it was last said that its count started anew.
+    restart_said_ns: Option<u64>,
+    /// Streams that it has had.
+    streams: u64,
 }
 
 #[derive(Debug)]
@@ -82,8 +103,16 @@ impl Supervised {
             health,
             attempts: 0,
             good_ns: now_ns,
+            seen_ns: now_ns,
+            streak_since_ns: None,
+            trouble_since_ns: None,
+            relapsing: false,
+            said: state,
             delivered: false,
             damage: 0,
+            doubted: false,
+            restart_said_ns: None,
+            streams: 0,
         }
     }
 
@@ -103,6 +132,21 @@ impl Supervised {
             Phase::Streaming { stream, .. } => Some(stream),
             _ => None,
         }
+    }
+
+    /// Streams that it has had, the present one included.
+    pub(super) fn streams(&self) -> u64 {
+        self.streams
+    }
+
+    /// Whether a good image came in the last `within_ns`.
+    pub(super) fn delivers(&self, within_ns: u64, now_ns: u64) -> bool {
+        self.streak_since_ns.is_some() && now_ns.saturating_sub(self.good_ns) < within_ns
+    }
+
+    /// Whether it takes a look into an image to know that it is good: at first, and after one that was not.
+    pub(super) fn needs_proof(&self) -> bool {
+        self.doubted || self.streak_since_ns.is_none()
     }
 
     /// Why it was given up, if it was.
@@ -126,6 +170,10 @@ impl Supervised {
         empty_ns: u64,
         now_ns: u64,
     ) -> Result<bool, DeviceError> {
+        self.seen_ns = match &self.phase {
+            Phase::Streaming { since_ns, .. } => empty_ns.max(*since_ns),
+            _ => now_ns,
+        };
         match &self.phase {
             Phase::Streaming { since_ns, .. } => {
                 let silent_ns = empty_ns.saturating_sub(self.good_ns.max(*since_ns));
@@ -134,16 +182,16 @@ impl Supervised {
                     let error = self.unlike("stream", found, "images".into());
                     self.fail(Fault::Silent, &error, now_ns);
                 }
-                self.notice_absence(now_ns);
+                self.notice_absence();
                 Ok(false)
             }
             Phase::Pausing { until_ns } if now_ns < *until_ns => {
-                self.notice_absence(now_ns);
+                self.notice_absence();
                 Ok(false)
             }
             Phase::Pausing { .. } | Phase::Opening => {
                 self.phase = Phase::Opening;
-                self.notice_absence(now_ns);
+                self.notice_absence();
                 match self.port.poll_open() {
                     None => Ok(false),
                     Some(Ok(stream)) => self.accept(stream, expected, now_ns),
@@ -160,6 +208,9 @@ impl Supervised {
     /// The stream failed.
     pub(super) fn fail(&mut self, fault: Fault, error: &DeviceError, now_ns: u64) {
         self.health.faults.count(fault);
+        self.relapsing |= self.attempts > 0 && self.streak_since_ns.is_some();
+        self.streak_since_ns = None;
+        self.trouble_since_ns.get_or_insert(self.good_ns);
         self.attempts = self.attempts.saturating_add(1);
         let pause = self.pause();
         let until_ns = now_ns.saturating_add(u64::try_from(pause.as_nanos()).unwrap_or(u64::MAX));
@@ -171,12 +222,13 @@ impl Supervised {
             self.port.close(stream);
         }
         let given_up = matches!(self.phase, Phase::GivenUp(_));
-        let gone = fault == Fault::Disconnected || given_up || self.is_away(now_ns);
+        let gone = fault == Fault::Disconnected || given_up || self.is_away();
         let state = if gone { SourceState::Lost } else { SourceState::Degraded };
+        self.health.state = self.health.state.max(state);
         // A lost camera stays lost while attempts fail: one line, not one per attempt.
-        if state > self.health.state {
+        if state > self.said {
             log::warn!("{}: {state}: {error}", self.title);
-            self.health.state = state;
+            self.said = state;
         } else {
             log::debug!("{}: {error}", self.title);
         }
@@ -184,39 +236,67 @@ impl Supervised {
 
     /// A good image came.
     pub(super) fn good(&mut self, now_ns: u64) {
-        let away_ns = now_ns.saturating_sub(self.good_ns);
         self.good_ns = now_ns;
         self.damage = self.damage.saturating_sub(1);
-        if self.attempts > 0 || !self.delivered {
-            let level = if self.delivered {
-                self.health.recoveries += 1;
-                log::Level::Warn // whoever was told that it failed is told that it is back
-            } else {
-                log::Level::Info
-            };
-            log::log!(
-                level,
-                "{}: running, after {} ms and {} failed attempts",
-                self.title,
-                away_ns / 1_000_000,
-                self.attempts
-            );
-            self.attempts = 0;
-            self.delivered = true;
-            self.health.state = SourceState::Running;
+        self.doubted = false;
+        let is_first = self.streak_since_ns.is_none();
+        let since_ns = *self.streak_since_ns.get_or_insert(now_ns);
+        if is_first {
             self.damage = 0;
-        } else if self.health.state != SourceState::Running && self.damage == 0 {
-            log::warn!("{}: running: its images are whole again", self.title);
-            self.health.state = SourceState::Running;
+            self.health.recoveries += u64::from(self.delivered && self.attempts > 0);
+            // It delivers, though not for long perhaps.
+            self.health.state = self.health.state.min(SourceState::Degraded);
         }
+        let failures = self.attempts;
+        let lasted_ns = u128::from(now_ns.saturating_sub(since_ns));
+        if self.attempts > 0 && lasted_ns >= self.retry.longest_pause.as_nanos() {
+            (self.attempts, self.relapsing) = (0, false);
+        }
+        if self.health.state == SourceState::Running || self.relapsing || self.damage > 0 {
+            return;
+        }
+        self.health.state = SourceState::Running;
+        self.said = SourceState::Running;
+        let trouble_since_ns = self.trouble_since_ns.take();
+        if std::mem::replace(&mut self.delivered, true) {
+            match trouble_since_ns {
+                // Whoever was told that it failed is told that it is back.
+                Some(since_ns) => log::warn!(
+                    "{}: running, after {} ms and {failures} failures",
+                    self.title,
+                    now_ns.saturating_sub(since_ns) / 1_000_000
+                ),
+                None => log::warn!("{}: running: its images are whole again", self.title),
+            }
+        } else {
+            log::info!("{}: running, after {failures} failures", self.title);
+        }
+    }
+
+    /// An image came that nobody looked into.
+    pub(super) fn alive(&mut self, now_ns: u64) {
+        self.good_ns = now_ns;
     }
 
     /// An image came that cannot be used.
     pub(super) fn bad(&mut self) {
+        self.doubted = true;
         self.damage = (self.damage + DAMAGE_COST).min(DAMAGE_MAX);
         if self.damage >= DAMAGE_DEGRADED && self.health.state == SourceState::Running {
             log::warn!("{}: degraded: many of its images are damaged", self.title);
             self.health.state = SourceState::Degraded;
+            self.said = SourceState::Degraded;
+        }
+    }
+
+    /// Its driver counts its images from somewhere else, although the stream is the same.
+    pub(super) fn restarted(&mut self, now_ns: u64) {
+        self.health.faults.count(Fault::SequenceRestarted);
+        let recently =
+            self.restart_said_ns.is_some_and(|said| now_ns.saturating_sub(said) < SAY_AGAIN_NS);
+        if !recently {
+            log::warn!("{}: its count of images started anew", self.title);
+            self.restart_said_ns = Some(now_ns);
         }
     }
 
@@ -247,19 +327,25 @@ impl Supervised {
             return Err(error);
         }
         self.phase = Phase::Streaming { stream, since_ns: now_ns };
+        self.streams += 1;
         Ok(true)
     }
 
-    /// Says once when a camera has been away for long.
-    fn notice_absence(&mut self, now_ns: u64) {
-        if self.attempts > 0 && self.health.state != SourceState::Lost && self.is_away(now_ns) {
-            log::warn!("{}: lost: no good image since it failed", self.title);
+    /// Says once when a camera has been away for long: since it failed, or since it should have opened.
+    fn notice_absence(&mut self) {
+        let missed = self.attempts > 0 || matches!(self.phase, Phase::Opening);
+        if missed && self.health.state != SourceState::Lost && self.is_away() {
             self.health.state = SourceState::Lost;
+            if self.said < SourceState::Lost {
+                self.said = SourceState::Lost;
+                let since = if self.delivered { "since it failed" } else { "yet" };
+                log::warn!("{}: lost: no good image {since}", self.title);
+            }
         }
     }
 
-    fn is_away(&self, now_ns: u64) -> bool {
-        u128::from(now_ns.saturating_sub(self.good_ns)) > self.retry.lost_after.as_nanos()
+    fn is_away(&self) -> bool {
+        u128::from(self.seen_ns.saturating_sub(self.good_ns)) > self.retry.lost_after.as_nanos()
     }
 
     fn pause(&self) -> Duration {
@@ -296,3 +382,5 @@ pub(super) fn fault_of(error: &DeviceError) -> Fault {
 const DAMAGE_COST: u32 = 4;
 const DAMAGE_DEGRADED: u32 = 20;
 const DAMAGE_MAX: u32 = 40;
+/// A driver that restarts its count all the time says so once a minute.
+const SAY_AGAIN_NS: u64 = 60_000_000_000;

@@ -38,6 +38,8 @@ pub(super) enum Step {
     },
     /// The driver counts anew, although the stream was not rebuilt.
     Restarted,
+    /// The driver gave the number of the image before: it does not count. Ours goes up by one.
+    Uncounted,
 }
 
 /// Extends the driver's 32 bits, over wraps and restarts, and judges its times.
@@ -52,6 +54,8 @@ pub(super) struct Timeline {
     /// Images in a row whose time was far in the past.
     past_in_a_row: u32,
     period: Period,
+    /// By the moments of arrival, of those images that were watched coming.
+    arrivals: Period,
 }
 
 impl Timeline {
@@ -59,7 +63,11 @@ impl Timeline {
     pub(super) fn rebuilt(&mut self) {
         self.newest = None;
         self.past_in_a_row = 0;
-        self.period = Period::default();
+        self.forget_periods();
+    }
+
+    fn forget_periods(&mut self) {
+        (self.period, self.arrivals) = (Period::default(), Period::default());
     }
 
     /// Numbers and times an image that was had at `now_ns`, after the queue was seen empty at `empty_ns`.
@@ -74,25 +82,35 @@ impl Timeline {
         self.newest = Some((filled.sequence, sequence));
         self.last_given = Some(sequence);
         self.last_seen_ns = now_ns;
-        if step == Step::Restarted {
-            self.period = Period::default();
-        }
         let driver_ns = filled.time_ns.filter(|&time_ns| self.trust(time_ns, now_ns));
-        if let Some(time_ns) = driver_ns {
-            self.period.record(sequence, time_ns);
+        let waited_ns = now_ns.saturating_sub(empty_ns);
+        if matches!(step, Step::Forward { .. }) {
+            if let Some(time_ns) = driver_ns {
+                self.period.record(sequence, time_ns);
+            } else if waited_ns <= WATCHED_NS {
+                self.arrivals.record(sequence, now_ns);
+            }
+        } else {
+            // Numbers that skip nothing tell no period.
+            self.forget_periods();
         }
         let moment = Moment {
             sequence,
             driver_ns,
             start_of_exposure: filled.start_of_exposure,
             arrival_ns: now_ns,
-            waited_ns: now_ns.saturating_sub(empty_ns),
+            waited_ns,
         };
         (moment, step)
     }
 
     pub(super) fn period(&self) -> &Period {
         &self.period
+    }
+
+    /// Nanoseconds from image to image as measured, by whatever times there are; `None` until `images` were seen.
+    pub(super) fn measured_ns(&self, images: u64) -> Option<f64> {
+        self.period.ns_of(images).or_else(|| self.arrivals.ns_of(images))
     }
 
     fn number(&self, raw: u32, now_ns: u64, nominal_period_ns: u64) -> (u64, Step) {
@@ -112,6 +130,7 @@ impl Timeline {
                 let ahead = u64::from(ahead);
                 (before.saturating_add(ahead), Step::Forward { missing: ahead - 1 })
             }
+            0 => (before.saturating_add(1), Step::Uncounted),
             _ => (before.saturating_add(1), Step::Restarted),
         }
     }
@@ -134,6 +153,8 @@ const FUTURE_NS: u64 = 100_000_000;
 const PAST_NS: u64 = 10_000_000_000;
 /// `VIDEO_MAX_FRAME`: no V4L2 queue is longer.
 const QUEUE_MAX: u32 = 32;
+/// An image that may have waited no longer was watched coming.
+const WATCHED_NS: u64 = 2_000_000;
 
 #[cfg(test)]
 mod tests {
@@ -188,11 +209,16 @@ mod tests {
         timeline.place(&image(3_000_000_000, None), NOW, NOW, PERIOD);
         let (moment, step) = timeline.place(&image(0, None), NOW, NOW, PERIOD);
         assert_eq!((moment.sequence, step), (3_000_000_001, Step::Restarted));
+        // A driver that does not count does not start anew with each image.
+        for n in 2..5 {
+            let (moment, step) = timeline.place(&image(0, None), NOW, NOW, PERIOD);
+            assert_eq!((moment.sequence, step), (3_000_000_000 + n, Step::Uncounted));
+        }
         // A rebuild: ten periods of silence are ten images.
         timeline.rebuilt();
         let later = NOW + 10 * PERIOD;
         let (moment, step) = timeline.place(&image(0, None), later, later, PERIOD);
-        assert_eq!((moment.sequence, step), (3_000_000_011, Step::Forward { missing: 0 }));
+        assert_eq!((moment.sequence, step), (3_000_000_014, Step::Forward { missing: 0 }));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! From a driver's buffer to the images in it, without a copy.
 
 use super::camera::CameraStream;
+use crate::buffers::BufferPlane;
 use crate::pixels::{BayerOrder, Image, PixelFormat, Plane, YuvEncoding, YuvMatrix, YuvRange};
 use crate::v4l2::{ColourTags, DeviceError, Format, FourCc};
 use occdepth_geometry::ImageSize;
@@ -230,6 +231,21 @@ impl View {
         };
         let luma = plane(0, self.stride_bytes, self.start)?;
         self.checked(luma, chroma)
+    }
+
+    /// Where the view begins in a buffer of `stream`: pixels, chroma.
+    pub(super) fn planes(
+        &self,
+        stream: &dyn CameraStream,
+        buffer: usize,
+    ) -> (BufferPlane, Option<BufferPlane>) {
+        let plane = |memory: usize, stride_bytes: usize, start: usize| BufferPlane {
+            memory,
+            offset_bytes: stream.plane_start(buffer, memory) + start,
+            stride_bytes,
+        };
+        let chroma = self.chroma.map(|(memory, stride, start)| plane(memory, stride, start));
+        (plane(0, self.stride_bytes, self.start), chroma)
     }
 
     /// The view in a decoded image.

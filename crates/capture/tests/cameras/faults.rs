@@ -1,8 +1,8 @@
 //! What happens when cameras fail, at the moment of the test's choice.
 
-use crate::simulation::{PERIOD, SIZE, World};
+use crate::simulation::{self, PERIOD, SIZE, World};
 use crate::{next, open, options, pairs};
-use occdepth_capture::stereo::{Fault, Retry, SourceState, StereoCameras, StereoOptions};
+use occdepth_capture::stereo::{Fault, Pairing, Retry, SourceState, StereoCameras, StereoOptions};
 use occdepth_capture::v4l2::{DeviceError, FourCc};
 use occdepth_capture::{CaptureError, FrameSource};
 use occdepth_geometry::ImageSize;
@@ -245,6 +245,91 @@ fn cameras_of_different_formats_are_refused_at_the_start() {
     assert!(text.contains("/dev/sim1") && text.contains("YUYV") && text.contains("GREY"), "{text}");
 }
 
+/// The kernel tells once that a source changed, also while the other camera is away.
+#[test]
+fn a_change_is_not_missed_while_the_other_camera_is_away() {
+    let (world, mut source) = running();
+    world.camera(1, |camera| camera.unplugged = true);
+    for _ in 0..10 {
+        next(&mut source, &world, 50);
+    }
+    world.camera(0, |camera| camera.source_changed = true);
+    for _ in 0..10 {
+        next(&mut source, &world, 50);
+    }
+    let left = source.health().cameras[0].unwrap();
+    assert_eq!(left.faults.of(Fault::FormatChanged), 1);
+    assert_eq!(world.state().cameras[0].attempts, 2, "built anew");
+}
+
+/// udev gives a new node to its group a moment after it appears.
+#[test]
+fn a_node_that_is_not_its_groups_yet_is_waited_for() {
+    let refused = |may_change| DeviceError::Permission {
+        device: "/dev/sim1".into(),
+        found: "a process outside".into(),
+        expected: "a member".into(),
+        may_change,
+    };
+    let world = World::new();
+    world.camera(1, |camera| camera.open_failures.extend([refused(true), refused(true)]));
+    let mut source = open(&world, &options()).unwrap();
+    pairs(&mut source, &world, 5);
+    assert_eq!(source.health().cameras[1].unwrap().faults.of(Fault::Refused), 2);
+    // Nobody's group changes by waiting.
+    let world = World::new();
+    let start_ns = world.now_ns();
+    world.camera(1, |camera| camera.open_failures.push_back(refused(false)));
+    let error = open(&world, &options()).unwrap_err();
+    assert!(matches!(error, CaptureError::Open { .. }), "{error}");
+    assert!(world.now_ns() - start_ns < 100_000_000);
+}
+
+/// A control that cannot be what it should be is refused at the start, by name, and is no change of format.
+#[test]
+fn a_control_that_is_refused_is_said_at_the_start() {
+    let world = World::new();
+    let control = |transient| DeviceError::Control {
+        device: "/dev/sim0".into(),
+        control: "gain".into(),
+        found: "7 without effect".into(),
+        expected: "another".into(),
+        transient,
+    };
+    world.camera(0, |camera| camera.open_failures.push_back(control(false)));
+    let error = open(&world, &options()).unwrap_err();
+    assert!(matches!(error, CaptureError::Configuration { .. }), "{error}");
+    assert!(error.to_string().contains("control gain"), "{error}");
+    world.camera(0, |camera| camera.open_failures.push_back(control(true)));
+    let source = open(&world, &options()).unwrap();
+    let faults = source.health().cameras[0].unwrap().faults;
+    assert_eq!((faults.of(Fault::Refused), faults.of(Fault::FormatChanged)), (1, 0));
+}
+
+/// A driver whose first open never ends.
+#[test]
+fn a_camera_that_never_opens_is_lost() {
+    let world = World::new();
+    world.camera(1, |camera| camera.opening_ns = u64::MAX / 2);
+    let alone = StereoOptions { start_without: true, format: Some(FourCc(*b"GREY")), ..options() };
+    let mut source = open(&world, &alone).unwrap();
+    for _ in 0..30 {
+        assert_eq!(next(&mut source, &world, 100), None);
+    }
+    assert_eq!(states(&source), [SourceState::Lost, SourceState::Running, SourceState::Lost]);
+}
+
+/// The caller was away, right after a camera had come back: nobody saw it fail.
+#[test]
+fn a_caller_that_was_away_does_not_lose_a_camera() {
+    let (world, mut source) = running();
+    world.camera(0, |camera| camera.broken = Some(Errno::IO));
+    until_back(&mut source, &world);
+    world.pass(4_000_000_000);
+    next(&mut source, &world, 0);
+    assert_eq!(source.health().state, SourceState::Running);
+}
+
 /// One thing that a test does to a camera.
 #[derive(Clone, Copy, Debug)]
 enum Blow {
@@ -257,6 +342,8 @@ enum Blow {
     RefuseBuffer,
     Change,
     Times(Option<u64>),
+    Recount,
+    LoseUncounted,
     Pause(u64),
 }
 
@@ -270,6 +357,8 @@ fn blow() -> impl Strategy<Value = Blow> {
         Just(Blow::Refuse),
         Just(Blow::RefuseBuffer),
         Just(Blow::Change),
+        Just(Blow::Recount),
+        Just(Blow::LoseUncounted),
         prop_oneof![Just(None), Just(Some(0)), any::<u64>().prop_map(Some)].prop_map(Blow::Times),
         (0..20 * PERIOD).prop_map(Blow::Pause),
     ]
@@ -292,6 +381,8 @@ fn strike(world: &World, camera: usize, blow: Blow) {
         }),
         Blow::RefuseBuffer => camera.queue_failure = true,
         Blow::Change => camera.source_changed = true,
+        Blow::Recount => camera.recount = true,
+        Blow::LoseUncounted => camera.lose_uncounted = true,
         Blow::Times(offset) => camera.time_offset = offset,
         Blow::Pause(_) => {}
     });
@@ -303,9 +394,12 @@ proptest! {
     /// Any series of faults: pairs are of one moment and calls end in time (`next` checks both), no buffer is queued
     /// twice and no camera opened twice (the simulation checks both), and when all is well again there are pairs.
     #[test]
-    fn no_series_of_faults_is_fatal(blows in prop::collection::vec((0_usize..2, blow(), 1_usize..20), 1..40)) {
+    fn no_series_of_faults_is_fatal(
+        blows in prop::collection::vec((0_usize..2, blow(), 1_usize..20), 1..40),
+        pairing in prop::sample::select(vec![Pairing::Timestamp, Pairing::Sequence, Pairing::Arrival]),
+    ) {
         let world = World::new();
-        let mut source = open(&world, &options()).unwrap();
+        let mut source = open(&world, &StereoOptions { pairing, ..options() }).unwrap();
         for (camera, blow, calls) in blows {
             strike(&world, camera, blow);
             for _ in 0..calls {
@@ -318,11 +412,14 @@ proptest! {
             }
         }
         until_back(&mut source, &world);
-        // Long enough for damage and mistrust to be forgotten.
-        for _ in 0..100 {
+        // Long enough for damage, mistrust and relapses to be forgotten.
+        for _ in 0..300 {
             prop_assert!(next(&mut source, &world, 500).is_some());
         }
         prop_assert_eq!(source.health().state, SourceState::Running);
+        // Each camera has lent no more than the caller and the windows hold.
+        let held = world.state().cameras.iter().map(simulation::Camera::held).max();
+        prop_assert!(held <= Some(3), "{:?} buffers", held);
         drop(source);
         prop_assert!(world.state().cameras.iter().all(|camera| camera.open == 0));
     }

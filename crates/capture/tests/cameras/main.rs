@@ -8,6 +8,8 @@
 
 mod faults;
 mod formats;
+mod lines;
+mod log_lines;
 mod pairs;
 mod simulation;
 

@@ -2,8 +2,8 @@
 
 use crate::simulation::{PERIOD, World};
 use crate::{next, open, options, pairs};
-use occdepth_capture::FrameSource;
-use occdepth_capture::stereo::{Mistrust, Pairing, SourceState};
+use occdepth_capture::stereo::{Fault, Mistrust, Pairing, SourceState, StereoOptions};
+use occdepth_capture::{BufferPlane, FrameSource};
 use proptest::prelude::*;
 
 #[test]
@@ -105,9 +105,7 @@ fn counters_that_wrap_make_no_gap() {
     let world = World::new();
     world.camera(0, |camera| camera.count_from = 0_u32.wrapping_sub(128));
     for pairing in [Pairing::Timestamp, Pairing::Sequence] {
-        let mut source =
-            open(&world, &occdepth_capture::stereo::StereoOptions { pairing, ..options() })
-                .unwrap();
+        let mut source = open(&world, &StereoOptions { pairing, ..options() }).unwrap();
         let seen = pairs(&mut source, &world, 200);
         assert!(seen[1..].iter().all(|pair| pair.dropped == 0));
         assert!(seen[199].left_sequence > u64::from(u32::MAX));
@@ -161,14 +159,123 @@ fn start_and_end_of_exposure_are_not_compared() {
 #[test]
 fn arrival_pairs_images_that_were_seen_coming() {
     let world = World::new();
-    let arrival =
-        occdepth_capture::stereo::StereoOptions { pairing: Pairing::Arrival, ..options() };
+    let arrival = StereoOptions { pairing: Pairing::Arrival, ..options() };
     let mut source = open(&world, &arrival).unwrap();
     for pause in [0, 1, 3, 10, 0, 7] {
         world.pass(pause * PERIOD);
         next(&mut source, &world, 200).unwrap();
     }
     assert_eq!(source.health().pairing, Some(Pairing::Arrival));
+}
+
+/// What the drivers' counters do must not make a pair of two moments, whatever the times are (`next` checks every pair).
+#[test]
+fn counters_that_lie_make_no_wrong_pair() {
+    type Lie = fn(&mut crate::simulation::Camera);
+    let lies: [(Lie, u64); 2] =
+        [(|camera| camera.recount = true, 1), (|camera| camera.lose_uncounted = true, 0)];
+    for pairing in [Pairing::Timestamp, Pairing::Sequence, Pairing::Arrival] {
+        for time_offset in [Some(0), None] {
+            for (lie, restarts) in lies {
+                let world = World::new();
+                world.camera(0, |camera| camera.time_offset = time_offset);
+                let options = StereoOptions { pairing, ..options() };
+                let mut source = open(&world, &options).unwrap();
+                for camera in [1, 0, 1] {
+                    let before = pairs(&mut source, &world, 20)[19].exposure;
+                    world.camera(camera, lie);
+                    let after = pairs(&mut source, &world, 20)[19].exposure;
+                    // Found anew at once, not after a while without pairs.
+                    assert!(after - before <= 23, "{pairing} {time_offset:?}: {}", after - before);
+                    // Without times a late caller must not get what lay in a queue by its number.
+                    world.pass(PERIOD * 5 / 2);
+                }
+                let health = source.health();
+                let restarted = health
+                    .cameras
+                    .map(|camera| camera.unwrap().faults.of(Fault::SequenceRestarted));
+                assert_eq!(restarted, [restarts, 2 * restarts], "{pairing} {time_offset:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_driver_that_does_not_count_is_no_series_of_restarts() {
+    for pairing in [Pairing::Timestamp, Pairing::Sequence] {
+        let world = World::new();
+        world.camera(0, |camera| camera.counts = false);
+        let mut source = open(&world, &StereoOptions { pairing, ..options() }).unwrap();
+        pairs(&mut source, &world, 150);
+        world.camera(0, |camera| camera.lose_uncounted = true);
+        pairs(&mut source, &world, 50);
+        let health = source.health();
+        assert_eq!(health.state, SourceState::Running);
+        assert_eq!(health.cameras[0].unwrap().fault_total(), 0);
+        assert_eq!(health.drift_ppm, None, "numbers that skip nothing tell no drift");
+    }
+}
+
+#[test]
+fn skew_is_not_a_mixture_of_clocks() {
+    let world = World::new();
+    let mut source = open(&world, &options()).unwrap();
+    pairs(&mut source, &world, 20);
+    world.camera(0, |camera| (camera.time_offset, camera.latency_ns) = (None, 6_000_000));
+    pairs(&mut source, &world, 20);
+    let skew = source.health().skew;
+    assert_eq!((skew.min_ns, skew.max_ns), (1_000_000, 1_000_000), "by the drivers' times only");
+}
+
+/// A camera that comes after the start brings its rate with it.
+#[test]
+fn a_late_cameras_rate_counts() {
+    let world = World::new();
+    for camera in [0, 1] {
+        world.camera(camera, |camera| (camera.unplugged, camera.period_ns) = (true, PERIOD / 3));
+    }
+    let alone = StereoOptions {
+        start_without: true,
+        format: Some(occdepth_capture::v4l2::FourCc(*b"GREY")),
+        rate_hz: None,
+        ..options()
+    };
+    let mut source = open(&world, &alone).unwrap();
+    for camera in [0, 1] {
+        world.camera(camera, |camera| camera.unplugged = false);
+    }
+    world.camera(0, |camera| camera.lost = |n| n % 2 == 0);
+    world.camera(1, |camera| {
+        (camera.phase_ns, camera.lost) = (500_000, |n| n % 2 == 1);
+    });
+    // Every image's partner is lost: at 30 a second its neighbour would be near enough.
+    for _ in 0..100 {
+        assert_eq!(next(&mut source, &world, 100), None);
+    }
+}
+
+/// For a GPU: which buffer a pair lies in, of which stream.
+#[test]
+fn lent_images_say_where_they_lie() {
+    let world = World::new();
+    let mut source = open(&world, &options()).unwrap();
+    assert_eq!(source.lent_buffers(), [None, None]);
+    pairs(&mut source, &world, 3);
+    let [left, right] = source.lent_buffers().map(Option::unwrap);
+    assert_eq!((left.camera, left.stream, right.camera, right.stream), (0, 1, 1, 1));
+    assert!(left.buffer < 4 && left.chroma.is_none());
+    let plane = BufferPlane { memory: 0, offset_bytes: 0, stride_bytes: 16 };
+    assert_eq!((left.plane, right.plane), (plane, plane));
+    // Simulated drivers export nothing; a camera that is none has nothing.
+    assert!(source.export_buffers(0).unwrap().is_none());
+    assert!(source.export_buffers(2).unwrap().is_none());
+    world.camera(1, |camera| camera.broken = Some(rustix::io::Errno::IO));
+    while source.health().cameras[1].unwrap().recoveries == 0 {
+        next(&mut source, &world, 50);
+    }
+    next(&mut source, &world, 200);
+    let [left, right] = source.lent_buffers().map(Option::unwrap);
+    assert_eq!((left.stream, right.stream), (1, 2), "of another stream");
 }
 
 proptest! {
@@ -195,7 +302,7 @@ proptest! {
                 camera.lost = |n| n % 3 == 0;
             }
         });
-        let options = occdepth_capture::stereo::StereoOptions { pairing: policy, ..options() };
+        let options = StereoOptions { pairing: policy, ..options() };
         let mut source = open(&world, &options).unwrap();
         let mut last = None;
         for pause in pauses {

@@ -60,9 +60,23 @@ pub(crate) struct Camera {
     pub(crate) unplugged: bool,
     /// What the next attempts to open meet.
     pub(crate) open_failures: VecDeque<DeviceError>,
+    /// The stream breaks (EIO) after so many images, each time.
+    pub(crate) breaks_after: Option<u64>,
+    /// The driver's count starts anew with the next image.
+    pub(crate) recount: bool,
+    /// The next image is lost, and the driver does not count it.
+    pub(crate) lose_uncounted: bool,
+    /// The driver gives every image the same number.
+    pub(crate) counts: bool,
+    /// The driver says how many images a second it delivers.
+    pub(crate) rate_said: bool,
+    /// What it says, as a multiple of what is true.
+    pub(crate) rate_factor: f64,
+    /// What every image holds from now on.
+    pub(crate) swap_content: Option<Vec<u8>>,
     /// The next QBUF fails.
     pub(crate) queue_failure: bool,
-    /// The source tells of another resolution.
+    /// The source tells of another resolution: once, as the kernel's events do.
     pub(crate) source_changed: bool,
     /// Time that opening takes.
     pub(crate) opening_ns: u64,
@@ -153,6 +167,13 @@ impl Camera {
             broken: None,
             unplugged: false,
             open_failures: VecDeque::new(),
+            breaks_after: None,
+            recount: false,
+            lose_uncounted: false,
+            counts: true,
+            rate_said: true,
+            rate_factor: 1.0,
+            swap_content: None,
             queue_failure: false,
             source_changed: false,
             opening_ns: 0,
@@ -180,8 +201,14 @@ impl Camera {
             }
             let exposure = self.next_exposure;
             self.next_exposure += 1;
+            if std::mem::take(&mut self.recount) {
+                self.count = self.count_from;
+            }
+            if std::mem::take(&mut self.lose_uncounted) {
+                continue;
+            }
             let sequence = self.count;
-            self.count = self.count.wrapping_add(1);
+            self.count = self.count.wrapping_add(u32::from(self.counts));
             if self.silent || (self.lost)(exposure) {
                 continue;
             }
@@ -190,6 +217,11 @@ impl Camera {
                 *slot = Slot::Full { sequence, exposure };
             }
         }
+    }
+
+    /// Buffers in this process's hands.
+    pub(crate) fn held(&self) -> usize {
+        self.slots.iter().filter(|slot| matches!(slot, Slot::Callers { .. })).count()
     }
 
     fn oldest_full(&self) -> Option<usize> {
@@ -252,13 +284,14 @@ impl CameraPort for Port {
         }
         let scripted = camera.content.is_some();
         let (world, buffers) = (self.world.clone(), camera.buffers);
-        let rate_hz = 1e9 / camera.period_ns as f64;
+        let rate_hz = camera.rate_said.then(|| camera.rate_factor * 1e9 / camera.period_ns as f64);
         Some(Ok(Box::new(Stream {
             world,
             camera: self.camera,
             name: self.name.clone(),
             format,
             rate_hz,
+            taken: 0,
             buffers,
             contents,
             scripted,
@@ -276,7 +309,8 @@ struct Stream {
     camera: usize,
     name: String,
     format: Format,
-    rate_hz: f64,
+    rate_hz: Option<f64>,
+    taken: u64,
     buffers: usize,
     contents: Vec<Vec<u8>>,
     scripted: bool,
@@ -294,7 +328,7 @@ impl CameraStream for Stream {
     }
 
     fn rate_hz(&self) -> Option<f64> {
-        Some(self.rate_hz)
+        self.rate_hz
     }
 
     fn buffer_count(&self) -> usize {
@@ -314,12 +348,22 @@ impl CameraStream for Stream {
                 let device = self.name.clone();
                 return Err(DeviceError::StreamBroken { device, request: "VIDIOC_DQBUF", errno });
             }
-            if camera.source_changed {
+            if std::mem::take(&mut camera.source_changed) {
                 return Ok(Dequeued::SourceChanged);
+            }
+            if camera.breaks_after.is_some_and(|images| self.taken >= images) {
+                let (device, errno) = (self.name.clone(), Errno::IO);
+                return Err(DeviceError::StreamBroken { device, request: "VIDIOC_DQBUF", errno });
+            }
+            if let Some(content) = &camera.swap_content
+                && self.scripted
+            {
+                self.contents.fill(content.clone());
             }
             if let Some(index) = camera.oldest_full() {
                 let Slot::Full { sequence, exposure } = camera.slots[index] else { unreachable!() };
                 camera.slots[index] = Slot::Callers { exposure };
+                self.taken += 1;
                 if !self.scripted {
                     self.contents[index][..8].copy_from_slice(&exposure.to_le_bytes());
                 }
