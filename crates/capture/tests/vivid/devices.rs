@@ -99,3 +99,23 @@ pub(crate) fn controls_refuse_what_cannot_be() {
         assert!(parts.iter().all(|part| message.contains(part)), "{message}");
     }
 }
+
+/// Gain under an automatic one, as cameras have it: the kernel takes the value and does nothing with it.
+pub(crate) fn a_control_without_effect_is_refused() {
+    let device = open(LEFT);
+    let (gain, automatic) = ("gain", "gain_automatic");
+    let before = device.control(automatic).unwrap();
+    device.set_control(automatic, &Setting::Switch(true)).unwrap();
+    assert!(device.control(gain).unwrap().inactive);
+    let error = device.set_control(gain, &Setting::Number(50)).unwrap_err();
+    let message = error.to_string();
+    assert!(matches!(error, DeviceError::Control { transient: false, .. }), "{message}");
+    let parts = [LEFT, "control gain", "50 without effect", "while gain_automatic is on"];
+    assert!(parts.iter().all(|part| message.contains(part)), "{message}");
+    device.set_control(automatic, &Setting::Switch(false)).unwrap();
+    device.set_control(gain, &Setting::Number(50)).unwrap();
+    assert_eq!(device.control(gain).unwrap().value, Some(50));
+    // In whatever order a configuration has them: automatic ones come first.
+    let was_on = before.value == Some(1);
+    device.set_control(automatic, &Setting::Switch(was_on)).unwrap();
+}

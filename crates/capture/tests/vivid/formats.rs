@@ -88,3 +88,31 @@ pub(crate) fn a_size_that_is_not_offered_is_reported() {
     let sizes = open(LEFT).sizes(code("YUYV")).unwrap();
     assert!(sizes.contains(&OfferedSize::Exact(settled)), "{settled:?} of {sizes:?}");
 }
+
+/// vivid's default pattern: bars of 75 %, whose colours are known.
+pub(crate) fn colour_bars_are_their_colours() {
+    const BARS: [[u8; 3]; 8] = [
+        [191, 191, 191],
+        [191, 191, 0],
+        [0, 191, 191],
+        [0, 191, 0],
+        [191, 0, 191],
+        [191, 0, 0],
+        [0, 0, 191],
+        [0, 0, 0],
+    ];
+    for (name, order) in [("RGB3", [0, 1, 2]), ("BGR3", [2, 1, 0])] {
+        let device = open(LEFT);
+        device.set_format(code(name), SIZE).unwrap();
+        let mut stream = Stream::start(device, 2).unwrap();
+        let filled = keep(&mut stream);
+        let pixels = stream.plane(filled.index, 0).unwrap();
+        for (bar, colour) in BARS.iter().enumerate() {
+            // The middle of each bar, below the text that vivid writes.
+            let at = 3 * (300 * 640 + bar * 80 + 40);
+            let found = order.map(|channel| pixels[at + channel]);
+            let near = found.iter().zip(colour).all(|(found, bar)| found.abs_diff(*bar) <= 8);
+            assert!(near, "{name} bar {bar}: found {found:?}, expected {colour:?}");
+        }
+    }
+}

@@ -10,8 +10,10 @@ mod devices;
 mod faults;
 mod formats;
 mod leaks;
+mod lines;
 mod sources;
 mod streams;
+mod trouble;
 
 use std::time::Instant;
 
@@ -24,6 +26,8 @@ const CHECKS: &[(&str, fn())] = &[
         devices::controls_are_set_by_name_and_verified,
     ),
     ("devices/controls_refuse_what_cannot_be", devices::controls_refuse_what_cannot_be),
+    ("devices/a_control_without_effect_is_refused", devices::a_control_without_effect_is_refused),
+    ("formats/colour_bars_are_their_colours", formats::colour_bars_are_their_colours),
     ("formats/every_offered_format_has_its_layout", formats::every_offered_format_has_its_layout),
     (
         "formats/multi_planar_images_have_their_planes",
@@ -70,6 +74,28 @@ const CHECKS: &[(&str, fn())] = &[
     ("sources/a_sequence_that_wraps_makes_no_gap", sources::a_sequence_that_wraps_makes_no_gap),
     ("sources/times_that_wrap_are_said_aloud", sources::times_that_wrap_are_said_aloud),
     ("sources/no_fault_leaks", sources::no_fault_leaks),
+    (
+        "trouble/a_camera_that_is_taken_meanwhile_is_waited_for",
+        trouble::a_camera_that_is_taken_meanwhile_is_waited_for,
+    ),
+    (
+        "trouble/one_camera_alone_is_no_source_until_the_other_comes",
+        trouble::one_camera_alone_is_no_source_until_the_other_comes,
+    ),
+    (
+        "trouble/an_overload_loses_images_and_not_the_source",
+        trouble::an_overload_loses_images_and_not_the_source,
+    ),
+    ("trouble/a_source_that_changes_is_opened_anew", trouble::a_source_that_changes_is_opened_anew),
+    ("trouble/faults_are_said_once", trouble::faults_are_said_once),
+    (
+        "trouble/buffers_of_a_running_source_are_exported",
+        trouble::buffers_of_a_running_source_are_exported,
+    ),
+    (
+        "trouble/a_device_that_vanishes_says_so_in_every_call",
+        trouble::a_device_that_vanishes_says_so_in_every_call,
+    ),
 ];
 
 fn main() {
@@ -84,6 +110,7 @@ fn main() {
     {
         devices::open_and_report(path);
     }
+    lines::install();
     let mut failed = 0;
     for (name, check) in CHECKS {
         let start = Instant::now();
@@ -101,5 +128,7 @@ fn main() {
 pub(crate) const LEFT: &str = "/dev/video0";
 /// Single-planar webcam.
 pub(crate) const RIGHT: &str = "/dev/video1";
+/// HDMI input, single-planar.
+pub(crate) const HDMI: &str = "/dev/video3";
 /// Multi-planar webcam.
 pub(crate) const MULTI_PLANAR: &str = "/dev/video2";

@@ -7,20 +7,20 @@ use super::faults::{
 };
 use super::{LEFT, MULTI_PLANAR, RIGHT};
 use occdepth_capture::stereo::{
-    CameraHealth, CameraSettings, Fault, Layout, MonotonicClock, Pairing, Ports, SourceState,
-    StereoCameras, StereoOptions, V4l2Port,
+    CameraHealth, CameraSettings, Fault, Layout, MonotonicClock, Pairing, Ports, Retry,
+    SourceState, StereoCameras, StereoOptions, V4l2Port,
 };
 use occdepth_capture::v4l2::{FourCc, Setting};
 use occdepth_capture::{Capture, CaptureError, FrameSource, PixelFormat};
 use occdepth_geometry::ImageSize;
 use std::time::{Duration, Instant};
 
-const SIZE: ImageSize = ImageSize { width: 640, height: 360 };
-const YUYV: FourCc = FourCc(*b"YUYV");
+pub(crate) const SIZE: ImageSize = ImageSize { width: 640, height: 360 };
+pub(crate) const YUYV: FourCc = FourCc(*b"YUYV");
 /// Of a webcam input at 640x360: 40 images a second.
 const HALF_PERIOD_NS: i64 = 12_500_000;
 
-fn port(path: &str, size: ImageSize) -> Box<V4l2Port> {
+pub(crate) fn port(path: &str, size: ImageSize) -> Box<V4l2Port> {
     Box::new(V4l2Port::new(CameraSettings {
         path: path.into(),
         format: Some(YUYV),
@@ -36,12 +36,14 @@ fn open_with(options: &StereoOptions) -> Result<StereoCameras, CaptureError> {
     StereoCameras::open(ports, options, Box::new(MonotonicClock))
 }
 
-fn options() -> StereoOptions {
-    StereoOptions::new(SIZE)
+pub(crate) fn options() -> StereoOptions {
+    // Healthy again after half a second: the checks follow each other closely.
+    let retry = Retry { longest_pause: Duration::from_millis(500), ..Retry::default() };
+    StereoOptions { retry, ..StereoOptions::new(SIZE) }
 }
 
 /// So many pairs, their skew within the limit.
-fn pairs(source: &mut StereoCameras, count: usize) -> Vec<(u32, u32)> {
+pub(crate) fn pairs(source: &mut StereoCameras, count: usize) -> Vec<(u32, u32)> {
     (0..count).map(|_| pair(source, Duration::from_secs(10)).expect("a pair in time")).collect()
 }
 
@@ -61,12 +63,12 @@ fn pair(source: &mut StereoCameras, within: Duration) -> Option<(u32, u32)> {
     None
 }
 
-fn camera(source: &StereoCameras, camera: usize) -> CameraHealth {
+pub(crate) fn camera(source: &StereoCameras, camera: usize) -> CameraHealth {
     source.health().cameras[camera].unwrap()
 }
 
 /// Calls until `done`, as a daemon would.
-fn until(source: &mut StereoCameras, what: &str, done: impl Fn(&StereoCameras) -> bool) {
+pub(crate) fn until(source: &mut StereoCameras, what: &str, done: impl Fn(&StereoCameras) -> bool) {
     let start = Instant::now();
     while !done(source) {
         assert!(start.elapsed() < Duration::from_secs(10), "no {what}: {:?}", source.health());
@@ -74,7 +76,7 @@ fn until(source: &mut StereoCameras, what: &str, done: impl Fn(&StereoCameras) -
     }
 }
 
-fn running(source: &StereoCameras) -> bool {
+pub(crate) fn running(source: &StereoCameras) -> bool {
     source.health().state == SourceState::Running
 }
 
@@ -236,11 +238,19 @@ pub(crate) fn a_lost_camera_returns_with_its_controls() {
 pub(crate) fn a_second_owner_is_waited_for() {
     let owner = open_with(&options()).unwrap();
     let short = StereoOptions { start_within: Duration::from_millis(500), ..options() };
+    let begin = Instant::now();
     let error = open_with(&short).unwrap_err();
     let CaptureError::Open { cause, .. } = &error else { panic!("{error}") };
     assert!(cause.to_string().contains("EBUSY"), "{cause}");
-    drop(owner);
-    let mut source = open_with(&short).unwrap();
+    assert!(begin.elapsed() >= short.start_within, "not waited for");
+    // It goes while somebody waits.
+    let leaves = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(700));
+        drop(owner);
+    });
+    let mut source = open_with(&options()).unwrap();
+    leaves.join().unwrap();
+    assert!(camera(&source, 0).faults.of(Fault::Busy) > 0);
     pairs(&mut source, 3);
 }
 
@@ -289,16 +299,41 @@ fn held() -> [usize; 3] {
     [entries("/proc/self/fd"), mapped, entries("/proc/self/task")]
 }
 
+/// Resident memory, bytes.
+fn resident() -> usize {
+    let pages = std::fs::read_to_string("/proc/self/statm").unwrap();
+    pages.split(' ').nth(1).unwrap().parse::<usize>().unwrap() * 4096
+}
+
 pub(crate) fn no_fault_leaks() {
     let before = held();
     let mut source = open_with(&options()).unwrap();
     pairs(&mut source, 2);
     let open = held();
-    for control in [FATAL, DISCONNECT, FATAL, DISCONNECT] {
-        let recoveries = camera(&source, 0).recoveries;
-        set(LEFT, control, 1);
-        until(&mut source, "return", |s| camera(s, 0).recoveries > recoveries && running(s));
+    let fail = |source: &mut StereoCameras, path: &str, control: &str| {
+        let side = usize::from(path == RIGHT);
+        let recoveries = camera(source, side).recoveries;
+        set(path, control, 1);
+        if [FAIL_REQBUFS, FAIL_STREAMON].contains(&control) {
+            set(path, FATAL, 1); // the rebuild that this asks for is the one that fails
+        }
+        until(source, "return", |s| camera(s, side).recoveries > recoveries);
+    };
+    for control in [FATAL, DISCONNECT, FAIL_QBUF, FAIL_REQBUFS, FAIL_STREAMON] {
+        for path in [LEFT, RIGHT] {
+            fail(&mut source, path, control);
+        }
     }
+    until(&mut source, "return", running);
+    assert_eq!(held(), open, "descriptors, mappings, threads");
+    // Streams of 2 MB each: one that is kept shows.
+    let memory = resident();
+    for _ in 0..5 {
+        fail(&mut source, LEFT, FATAL);
+        fail(&mut source, RIGHT, FATAL);
+    }
+    until(&mut source, "return", running);
+    assert!(resident() < memory + 1_500_000, "{} after {memory} bytes", resident());
     assert_eq!(held(), open, "descriptors, mappings, threads");
     drop(source);
     assert_eq!(held(), before, "descriptors, mappings, threads");
