@@ -5,7 +5,7 @@ use occdepth_capture::stereo::{
     CameraSettings, Layout, MonotonicClock, Pairing, Ports, Retry, StereoCameras, StereoOptions,
     V4l2Port,
 };
-use occdepth_capture::v4l2::{FourCc, Setting};
+use occdepth_capture::v4l2::{FourCc, Setting, control_key, is_same_device};
 use occdepth_geometry::ImageSize;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -24,7 +24,8 @@ pub struct CamerasConfig {
     pub device: Option<PathBuf>,
     /// How they lie in its images.
     pub layout: Option<LayoutConfig>,
-    /// The pixel format, in the kernel's four characters; when absent, the first that is understood.
+    /// The pixel format, in the kernel's four characters; when absent, the first that is understood, if there is one at
+    /// `rate_hz`.
     pub format: Option<String>,
     /// Width of a view, pixels; the rig's when absent.
     pub width: Option<u32>,
@@ -35,7 +36,7 @@ pub struct CamerasConfig {
     /// How the images of two cameras are paired.
     #[serde(default)]
     pub pairing: PairingConfig,
-    /// How far apart the images of a pair may be, milliseconds; half a period when absent.
+    /// How far apart the images of a pair may be, milliseconds; half a period when absent, which is also the most.
     pub max_skew_ms: Option<f64>,
     /// How long a pair may have waited in the drivers' queues, milliseconds; two periods when absent.
     pub max_age_ms: Option<f64>,
@@ -88,9 +89,9 @@ pub enum PairingConfig {
 pub struct RetryConfig {
     /// The pause before the first attempt, milliseconds; each later one is twice as long.
     pub first_ms: f64,
-    /// The longest pause, milliseconds.
+    /// The longest pause, milliseconds. A camera that has delivered for so long is healthy again.
     pub longest_ms: f64,
-    /// Attempts in a row after which the run ends; 0 for no end.
+    /// Attempts in a row, without being healthy in between, after which the run ends; 0 for no end.
     pub attempts: u32,
     /// A camera that is away for so long is lost, milliseconds; until then the source is degraded.
     pub lost_after_ms: f64,
@@ -102,7 +103,7 @@ impl Default for RetryConfig {
     }
 }
 
-/// Controls by name: of both cameras, and what one of them has instead.
+/// Controls by name, in any case and punctuation: of both cameras, and what one of them has instead.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 pub struct ControlsConfig {
     /// Of the left camera only.
@@ -177,6 +178,17 @@ impl CamerasConfig {
                     self.devices(),
                     "`left` and `right`, or `device` and `layout`",
                 );
+            }
+        }
+        let ControlsConfig { left, right, both } = &self.controls;
+        for (field, controls) in [
+            ("source.controls", both),
+            ("source.controls.left", left),
+            ("source.controls.right", right),
+        ] {
+            if let Some((one, other)) = twice(controls) {
+                let found = format!("{one:?} and {other:?}");
+                return refuse(field, found, "each control once, in any case and punctuation");
             }
         }
         if let Some(format) = &self.format
@@ -256,17 +268,26 @@ impl CamerasConfig {
             expected: "two views that fit into one image".into(),
         })?;
         let port = |path: &Path, own: &BTreeMap<String, ControlConfig>| {
-            let mut controls = self.controls.both.clone();
-            controls.extend(own.clone());
             Box::new(V4l2Port::new(CameraSettings {
                 path: path.to_owned(),
                 format,
                 size: image_size,
                 rate_hz: self.rate_hz,
                 buffers: self.buffers,
-                controls: controls.into_iter().map(|(name, value)| (name, value.into())).collect(),
+                controls: self.controls.of(own),
             }))
         };
+        // By its number, because udev gives one camera several names.
+        if let (Some(left), Some(right)) = (&self.left, &self.right)
+            && is_same_device(left, right)
+        {
+            return Err(CaptureError::Configuration {
+                origin: right.display().to_string(),
+                field: "source.right",
+                found: format!("another name of the left camera, {}", left.display()),
+                expected: "another camera".into(),
+            });
+        }
         let ports = match (&self.left, &self.right, &self.device, layout) {
             (Some(left), Some(right), None, None) => Ports::Two {
                 left: port(left, &self.controls.left),
@@ -316,6 +337,25 @@ impl CamerasConfig {
     }
 }
 
+impl ControlsConfig {
+    /// What one camera is set to: its own values before those of both, whatever way their names are written.
+    fn of(&self, own: &BTreeMap<String, ControlConfig>) -> Vec<(String, Setting)> {
+        let has_its_own = |name: &str| own.keys().any(|key| control_key(key) == control_key(name));
+        let both = self.both.iter().filter(|(name, _)| !has_its_own(name));
+        both.chain(own).map(|(name, value)| (name.clone(), value.clone().into())).collect()
+    }
+}
+
+/// Two names of one control.
+fn twice(controls: &BTreeMap<String, ControlConfig>) -> Option<(&str, &str)> {
+    let names: Vec<&String> = controls.keys().collect();
+    names.iter().enumerate().find_map(|(index, one)| {
+        let mut later = names[index + 1..].iter();
+        let other = later.find(|other| control_key(one) == control_key(other))?;
+        Some((one.as_str(), other.as_str()))
+    })
+}
+
 impl From<ControlConfig> for Setting {
     fn from(value: ControlConfig) -> Self {
         match value {
@@ -346,3 +386,47 @@ fn start_timeout_ms() -> f64 {
 const MAX_SIDE: u32 = 32_768;
 /// A day.
 const MAX_MS: f64 = 86_400_000.0;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn controls(text: &str) -> ControlsConfig {
+        toml::from_str(text).expect("a table of controls")
+    }
+
+    /// Which of two spellings is set last must not be chance.
+    #[test]
+    fn a_cameras_own_control_replaces_that_of_both() {
+        let config = controls("gain = 1\nhue = 2\n[left]\nGain = 9\n");
+        let left = config.of(&config.left);
+        let expected = [("hue", 2), ("Gain", 9)];
+        let expected = expected.map(|(name, value)| (name.to_owned(), Setting::Number(value)));
+        assert_eq!(left, expected);
+        assert_eq!(config.of(&config.right).len(), 2);
+    }
+
+    #[test]
+    fn one_control_by_two_names_is_found() {
+        let config = controls("gain = 1\nhue = 2\n\"White Balance, Automatic\" = true\n");
+        assert_eq!(twice(&config.both), None);
+        let config =
+            controls("white_balance_automatic = true\n\"White Balance, Automatic\" = true\n");
+        assert!(twice(&config.both).is_some());
+    }
+
+    #[test]
+    fn the_readme_shows_cameras_that_can_be() {
+        let readme = include_str!("../../README.md");
+        let section = readme.split("## Use your cameras").nth(1).expect("the section");
+        let example = section.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next());
+        let config = crate::daemon::Config::parse(
+            example.expect("an example"),
+            Path::new("/etc/occdepth/config.toml"),
+        );
+        let source = config.expect("a valid configuration").source;
+        let crate::daemon::SourceConfig::V4l2(cameras) = source else { panic!("cameras") };
+        // What it says the values are when they are absent.
+        assert_eq!(cameras.retry, RetryConfig::default());
+    }
+}

@@ -17,22 +17,52 @@ verdict() {
         failed=$((failed + 1))
     fi
 }
-# Whether the output of the says before something.
+# says NAME PATTERN: whether a line of the output of the check before is just that (extended regular expression).
 says() {
-    grep -q -- "$2" out
+    grep -qxE -- "$2" out
     verdict "$1" $?
+}
+# refuses NAME CODE PATTERN COMMAND...: whether it ends with this code and says that on stderr.
+refuses() {
+    name=$1 code=$2 pattern=$3
+    shift 3
+    "$@" > out 2> err
+    found=$?
+    [ "$found" = "$code" ] && grep -qE -- "$pattern" err
+    verdict "$name" $?
+}
+# As somebody who is in no group.
+as_nobody() {
+    setuidgid nobody "$@"
 }
 
 check camera_list occdepth camera list
-says camera_list_names_vivid vivid
+says camera_list_names_every_camera '/dev/video2  camera: vivid \(vivid, platform:vivid-002\)'
 check camera_probe occdepth camera probe /dev/video0
-says camera_probe_names_formats YUYV
-says camera_probe_names_controls brightness
+says camera_probe_names_formats '  YUYV   YUYV 4:2:2'
+says camera_probe_names_controls '  brightness = 0 to 255; is [0-9]+, default 128'
+says camera_probe_tells_of_dmabuf 'delivers .* DMABUF export: yes'
 check camera_probe_multi_planar occdepth camera probe /dev/video2 --json
+says camera_probe_says_multi_planar ' *"multi_planar": true,?'
 check camera_grab occdepth camera grab /dev/video0 /dev/video1 --size 640x360 --format YUYV --skip 2
-says camera_grab_says_the_skew skew
-check camera_grab_pictures test -s left.png -a -s right.png
+says camera_grab_says_what_it_is '/dev/video0, /dev/video1: Yuyv 640x360|left camera /dev/video0, right camera /dev/video1: Yuyv 640x360'
+says camera_grab_says_the_skew 'skew  [+-][0-9]+\.[0-9]{3} ms \(right minus left\)'
+# 640x360 in a PNG's header, big-endian, after its 16 first bytes.
+size() {
+    dd if="$1" bs=1 skip=16 count=8 2> /dev/null | hexdump -v -e '1/1 "%02x"'
+}
+check camera_grab_left_picture test "$(size left.png)" = 0000028000000168
+check camera_grab_right_picture test "$(size right.png)" = 0000028000000168
+for format in UYVY NV12 RGB3 GREY RGGB RG10; do
+    check "camera_grab_$format" occdepth camera grab /dev/video0 /dev/video1 --size 640x360 --format $format --skip 0
+done
 check camera_grab_top_bottom occdepth camera grab /dev/video0 --layout top-bottom --size 640x180 --skip 0
+check camera_grab_half_picture test "$(size left.png)" = 00000280000000b4
+refuses camera_grab_one_camera_twice 2 'one device' occdepth camera grab /dev/video0 /dev/video0
+refuses camera_grab_no_camera 2 'does not speak V4L2' occdepth camera grab /dev/null --layout top-bottom
+refuses camera_grab_no_permission 1 '/dev/video0: permission denied; found a process outside group video' \
+    as_nobody occdepth camera grab /dev/video0 /dev/video1 --size 640x360
+refuses camera_probe_no_permission 1 'usermod --append --groups video' as_nobody occdepth camera probe /dev/video0
 
 cat > rig.toml <<'RIG'
 name = "vivid"
@@ -59,7 +89,11 @@ translation_m = [-0.2, 0.0, 0.0]
 rotation = [[0.0, -1.0, 0.0], [0.0, 0.0, -1.0], [1.0, 0.0, 0.0]]
 translation_m = [0.0, 0.0, 0.0]
 RIG
-cat > run.toml <<'CONFIG'
+# configuration SOCKET CONTROLS...
+configuration() {
+    socket=$1
+    shift
+    cat <<CONFIG
 rig = "rig.toml"
 [source]
 kind = "v4l2"
@@ -67,16 +101,35 @@ left = "/dev/video0"
 right = "/dev/video1"
 format = "YUYV"
 [source.controls]
-brightness = 140
-[stream]
-socket = "/tmp/vivid.sock"
 CONFIG
+    for control in "$@"; do
+        echo "$control"
+    done
+    echo '[stream]'
+    echo "socket = \"$socket\""
+}
+configuration /tmp/refused.sock 'gain_automatic = true' 'gain = 50' > refused.toml
+refuses run_control_without_effect 2 '50 without effect while gain_automatic is on' occdepth run --config refused.toml
+configuration /tmp/vivid.sock 'brightness = 140' 'gain_automatic = false' 'gain = 60' > run.toml
 # Emulated, the network takes seconds.
-occdepth run --config run.toml > run.out 2> run.err &
+occdepth run --config run.toml --json > run.out 2> run.err &
 pid=$!
 check client_reads_a_grid occdepth watch /tmp/vivid.sock --grids 2 --json --timeout 60
-says grids_say_what_was_captured frame_id
+cat out > grids
+check controls_are_set occdepth camera probe /dev/video0
+says brightness_is_set '  brightness = .*; is 140, default 128'
+says gain_is_set '  gain = .*; is 60, default [0-9]+'
+refuses camera_grab_busy 1 'in use by another program' occdepth camera grab /dev/video0 /dev/video1 --size 640x360
 kill -TERM $pid
 check run_ends_cleanly wait $pid
-[ $failed = 0 ] || cat run.out run.err
+cp run.out out
+cp run.err err
+# The source's state, then each camera's.
+says run_says_its_source_ran ' *"state": "running",?'
+says run_pairs_by_time ' *"pairing": "timestamp",?'
+says run_counts_no_fault ' *"disconnected": 0,?'
+check source_was_never_lost sh -c '! grep -qE "\"state\": \"(lost|degraded)\"" run.out'
+# One line when a camera begins to run, and none per image.
+check run_says_little test "$(grep -c 'camera /dev/video' run.err)" -le 4
+[ $failed = 0 ] || cat grids run.out run.err
 echo "program: $failed failed"

@@ -7,7 +7,7 @@ use occdepth::capture::CaptureError;
 use occdepth_capture::stereo::{
     CameraSettings, Layout, MonotonicClock, Ports, StereoCameras, StereoOptions, V4l2Port,
 };
-use occdepth_capture::v4l2::{Device, FourCc};
+use occdepth_capture::v4l2::{Device, FourCc, is_same_device};
 use occdepth_geometry::ImageSize;
 use std::path::{Path, PathBuf};
 
@@ -55,6 +55,13 @@ pub(crate) fn open(devices: &[PathBuf], mode: &Mode) -> Result<StereoCameras, Fa
         }))
     };
     let ports = match (devices, layout) {
+        ([left, right], None) if left == right || is_same_device(left, right) => {
+            return Err(Failure::configuration(format!(
+                "found {} and {}, which are one device; expected two, or one and --layout",
+                left.display(),
+                right.display()
+            )));
+        }
         ([left, right], None) => Ports::Two { left: port(left), right: port(right) },
         ([device], Some(layout)) => Ports::One { device: port(device), layout },
         _ => {

@@ -38,18 +38,25 @@ pub(crate) struct Arguments {
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let mut source = open(&arguments.devices, &arguments.mode)?;
     let description = source.description().clone();
-    let deadline = Instant::now() + Duration::from_secs(arguments.timeout);
+    let timeout = Duration::from_secs(arguments.timeout);
+    let mut deadline = Instant::now() + timeout;
     let mut skip = arguments.skip;
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
+            // Why is known: cameras that are away, or whose images are too far apart.
             return Err(Failure::work(format!(
-                "{}: no pair within {} s",
-                description.name, arguments.timeout
+                "{}: no pair within {} s; the cameras: {}",
+                description.name,
+                arguments.timeout,
+                source.health()
             )));
         }
         match source.next(left) {
-            Ok(Capture::Frame(_)) if skip > 0 => skip -= 1,
+            Ok(Capture::Frame(_)) if skip > 0 => {
+                skip -= 1;
+                deadline = Instant::now() + timeout;
+            }
             Ok(Capture::Frame(frame)) => return save(&frame, &description, arguments),
             Ok(Capture::TimedOut) => {}
             Ok(Capture::Ended) => {
@@ -73,9 +80,9 @@ fn save(
         output::write_png(path, &rgb, image.size.width, image.size.height)?;
     }
     let (left, right) = (frame.left_stamp, frame.right_stamp);
-    let skew_ms = (left.time_ns as f64 - right.time_ns as f64) * 1e-6;
+    let skew_ms = (right.time_ns as f64 - left.time_ns as f64) * 1e-6;
     output::print_line(format_args!(
-        "{}: {:?} {}x{}\nleft  {} at {:.6} s, image {}\nright {} at {:.6} s, image {}\nskew  {skew_ms:+.3} ms (left minus right)",
+        "{}: {:?} {}x{}\nleft  {} at {:.6} s, image {}\nright {} at {:.6} s, image {}\nskew  {skew_ms:+.3} ms (right minus left)",
         description.name,
         description.format,
         description.size.width,
