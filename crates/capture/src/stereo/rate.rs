@@ -16,6 +16,8 @@ pub(super) struct Rate {
     max_age_ns: Option<u64>,
     /// Of the configuration, where a driver says nothing.
     asked_hz: Option<f64>,
+    /// What was told last.
+    told_hz: Option<f64>,
     period_ns: u64,
     word: Word,
 }
@@ -47,6 +49,7 @@ impl Rate {
             max_skew_ns: options.max_skew.map(nanoseconds),
             max_age_ns: options.max_age.map(nanoseconds),
             asked_hz: options.rate_hz,
+            told_hz,
             period_ns: period_ns(told_hz.unwrap_or(GUESS_HZ)),
             word: if told_hz.is_some() { Word::Told } else { Word::Nobodys },
         };
@@ -86,7 +89,7 @@ impl Rate {
         Rules {
             policy: self.policy,
             max_skew_ns: self.max_skew_ns.map_or(limit_ns, |skew_ns| skew_ns.min(limit_ns)),
-            max_age_ns: self.max_age_ns.unwrap_or(self.period_ns.saturating_mul(2)),
+            max_age_ns: self.max_age_ns.unwrap_or_else(|| self.period_ns.saturating_mul(2)),
         }
     }
 
@@ -94,10 +97,14 @@ impl Rate {
         self.period_ns
     }
 
-    /// All streams began: what the drivers say now.
+    /// All streams began: what the drivers say now. What they say again stays as true or false as it was found.
     pub(super) fn told(&mut self, told_hz: Option<f64>) {
-        if let Some(hz) = told_hz.or(self.asked_hz) {
-            (self.period_ns, self.word) = (period_ns(hz), Word::Told);
+        let told_hz = told_hz.or(self.asked_hz);
+        if let Some(hz) = told_hz.filter(|_| told_hz != self.told_hz) {
+            (self.period_ns, self.told_hz, self.word) = (period_ns(hz), told_hz, Word::Told);
+        } else if self.word == Word::Measured {
+            // A camera may be faster than before, all the same.
+            self.word = Word::Told;
         }
     }
 
@@ -121,7 +128,7 @@ impl Rate {
         match before {
             Word::Nobodys => log::warn!("{origin}: {hz:.2} images a second, as measured"),
             _ => log::warn!(
-                "{origin}: {hz:.2} images a second, as measured; {:.2} were told",
+                "{origin}: {hz:.2} images a second, as measured, instead of {:.2}",
                 1e9 / self.period_ns as f64
             ),
         }

@@ -7,7 +7,6 @@ use rustix::io::Errno;
 use std::fmt;
 
 /// A control of a device, as it was when it was asked for.
-#[expect(clippy::struct_excessive_bools, reason = "the kernel's flags, each on its own")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Control {
     /// The driver's name: "Exposure Time, Absolute".
