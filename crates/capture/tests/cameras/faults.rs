@@ -319,17 +319,6 @@ fn a_camera_that_never_opens_is_lost() {
     assert_eq!(states(&source), [SourceState::Lost, SourceState::Running, SourceState::Lost]);
 }
 
-/// The caller was away, right after a camera had come back: nobody saw it fail.
-#[test]
-fn a_caller_that_was_away_does_not_lose_a_camera() {
-    let (world, mut source) = running();
-    world.camera(0, |camera| camera.broken = Some(Errno::IO));
-    until_back(&mut source, &world);
-    world.pass(4_000_000_000);
-    next(&mut source, &world, 0);
-    assert_eq!(source.health().state, SourceState::Running);
-}
-
 /// One thing that a test does to a camera.
 #[derive(Clone, Copy, Debug)]
 enum Blow {

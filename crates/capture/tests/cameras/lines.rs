@@ -143,6 +143,18 @@ fn nobody_who_does_not_look_misses_pairs() {
     expect(&[]);
 }
 
+/// The caller was away, right after a camera had come back: nobody saw it fail.
+#[test]
+fn a_caller_that_was_away_does_not_lose_a_camera() {
+    let (world, mut source) = running(&options());
+    world.camera(0, |camera| camera.broken = Some(Errno::IO));
+    seconds(&mut source, &world, 1);
+    expect(&[&["left", "degraded"], &["left", "running"]]);
+    world.pass(4_000_000_000);
+    next(&mut source, &world, 0);
+    expect(&[]);
+}
+
 #[test]
 fn times_that_cannot_be_used_are_said_once() {
     for pairing in [Pairing::Timestamp, Pairing::Sequence] {
@@ -280,8 +292,15 @@ fn a_rate_that_is_not_true_is_found_out() {
     expect(&[
         &["left", "running"],
         &["right", "running"],
-        &["40.00 images a second, as measured; 20.00 were told"],
+        &["40.00 images a second, as measured, instead of 20.00"],
     ]);
+    // Whatever the driver says when its camera is back, that is known.
+    world.camera(0, |camera| camera.broken = Some(Errno::IO));
+    while source.health().cameras[0].unwrap().recoveries == 0 {
+        next(&mut source, &world, 50);
+    }
+    pairs(&mut source, &world, 300);
+    expect(&[&["left", "degraded"], &["left", "running"]]);
 }
 
 #[test]

@@ -42,6 +42,12 @@ pub(crate) fn open_and_report(path: &str) -> ! {
     std::process::exit(0);
 }
 
+/// Becomes another program, as somebody who is in no group.
+pub(crate) fn run_as_nobody(program: &str, arguments: &[String]) -> ! {
+    let error = Command::new(program).args(arguments).uid(65534).gid(65534).exec();
+    panic!("{program}: {error}");
+}
+
 pub(crate) fn permission_names_the_group() {
     let as_nobody = |group| {
         let output = Command::new("/bin/vivid-tests")

@@ -110,6 +110,11 @@ fn main() {
     {
         devices::open_and_report(path);
     }
+    if let [_, command, program, arguments @ ..] = &std::env::args().collect::<Vec<_>>()[..]
+        && command == "as-nobody"
+    {
+        devices::run_as_nobody(program, arguments);
+    }
     lines::install();
     let mut failed = 0;
     for (name, check) in CHECKS {
