@@ -90,17 +90,20 @@ mod tests {
         assert!(ended.try_recv().is_ok(), "not waited for");
     }
 
+    /// Says when it is closed.
+    struct Device(std::sync::mpsc::Sender<()>);
+
+    impl Drop for Device {
+        fn drop(&mut self) {
+            self.0.send(()).expect("the test listens");
+        }
+    }
+
     /// An ioctl that never ends: whoever stops goes on all the same, and what it makes at last is dropped.
     #[test]
     fn a_call_that_hangs_is_left_behind() {
         let (wake, asleep) = channel::<()>();
         let (made, dropped) = channel();
-        struct Device(std::sync::mpsc::Sender<()>);
-        impl Drop for Device {
-            fn drop(&mut self) {
-                self.0.send(()).expect("the test listens");
-            }
-        }
         let hung = Background::spawn("test", move || {
             let _ = asleep.recv();
             Device(made)
