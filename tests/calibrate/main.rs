@@ -11,6 +11,7 @@ mod files;
 mod live;
 mod picture;
 #[path = "../../crates/calibration/tests/chessboard/render.rs"]
+#[allow(dead_code, reason = "these tests need a part of what the crate's own share")]
 mod render;
 #[path = "../../crates/calibration/tests/chessboard/support.rs"]
 #[allow(dead_code, reason = "these tests need a part of what the crate's own share")]
