@@ -124,14 +124,19 @@ fn sample(
     if !inside {
         return None;
     }
+    // The sums below round differently from those above, by a unit in the last place: a column or a row that
+    // should be just inside can come out as the last one, which has no next.
+    let [last_left, last_top] = [right.width - 2, right.height - 2];
     for i in 0..SIDE {
         let row = cy + i as f32 - RADIUS as f32;
-        let (top, fy) = (row as usize, row.fract());
+        let top = (row as usize).min(last_top);
+        let fy = row - top as f32;
         let (upper, lower) = (right.row(top), right.row(top + 1));
         let start = cx - RADIUS as f32 + p.z * OFFSETS[i];
         for j in 0..SIDE {
             let column = start + j as f32 + p.w * OFFSETS[j];
-            let (left, fx) = (column as usize, column.fract());
+            let left = (column as usize).min(last_left);
+            let fx = column - left as f32;
             let above = upper[left] + fx * (upper[left + 1] - upper[left]);
             let below = lower[left] + fx * (lower[left + 1] - lower[left]);
             into[i * SIDE + j] = above + fy * (below - above);
@@ -184,3 +189,59 @@ const DRIFT_PX: f32 = 3.0;
 const SLOPE_PX: f32 = 3.5;
 /// Of correct matches in real pictures nearly all are above, of chance ones nearly all below.
 const CORRELATION: f32 = 0.9;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sampled(width: usize, height: usize, at: [f32; 2], p: [f32; 4]) -> Option<[f32; AREA]> {
+        // The column number: what a sample should be is known.
+        let values: Vec<_> = (0..width * height).map(|i| (i % width) as f32).collect();
+        let mut into = [0.0; AREA];
+        let right = Raster { width, height, values: &values };
+        sample(right, at, &Vector4::from(p), &mut into).map(|()| into)
+    }
+
+    /// Places that are inside by one order of additions and at the edge by another.
+    #[test]
+    fn a_patch_at_the_last_column_is_sampled_inside() {
+        let (cx, z, w) = (1_212.415_4, -0.400_454_58, 0.184_063_93);
+        let into = sampled(1220, 40, [cx, 20.0], [0.0, 0.0, z, w]).expect("inside");
+        assert!((into[SIDE - 1] - (cx + 6.0 - z + w)).abs() < 1e-3, "{}", into[SIDE - 1]);
+        for (height, cy) in [(511, 503.999_97), (510, 502.999_97), (512, 504.999_97)] {
+            let into = sampled(64, height, [32.0, cy], [0.0; 4]).expect("inside");
+            assert!(into.iter().all(|value| value.is_finite()), "{height}");
+        }
+    }
+
+    /// A sweep over the edge in steps of single precision: no place may panic, and none may be beyond the picture.
+    #[test]
+    fn no_place_near_the_edge_is_out_of_bounds() {
+        let mut accepted = 0;
+        for width in [640, 1220, 1226, 1280_usize] {
+            for slope in 0..400 {
+                let [z, w] = [-0.4 - slope as f32 * 1.7e-3, 0.18 + slope as f32 * 2.3e-3];
+                let mut cx = (width - 1 - RADIUS) as f32 - z.abs() - w.abs();
+                (0..3).for_each(|_| cx = cx.next_up());
+                for _ in 0..8 {
+                    if let Some(into) = sampled(width, 20, [cx, 10.0], [0.0, 0.0, z, w]) {
+                        accepted += 1;
+                        let edge = (width - 1) as f32 + 1e-2;
+                        assert!(into.iter().all(|value| (0.0..=edge).contains(value)));
+                    }
+                    cx = cx.next_down();
+                }
+            }
+        }
+        assert!(accepted > 1000, "{accepted}");
+    }
+
+    #[test]
+    fn places_that_are_no_numbers_are_refused() {
+        for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            assert_eq!(sampled(64, 64, [bad, 32.0], [0.0; 4]), None);
+            assert_eq!(sampled(64, 64, [32.0, 32.0], [0.0, bad, 0.0, 0.0]), None);
+            assert_eq!(sampled(64, 64, [32.0, 32.0], [0.0, 0.0, bad, 0.0]), None);
+        }
+    }
+}

@@ -50,9 +50,11 @@ impl Pyramid {
         Self { half: Plane::new(width / 2, height / 2), quarter: Plane::new(width / 4, height / 4) }
     }
 
-    /// Makes `rows` of the quarter, and the rows of the half under them; the others keep what they had.
+    /// Makes `rows` of the quarter, and the rows of the half under them; the others keep what they had. The
+    /// last row of a half with an odd number of rows is under none, and is made with the last of the quarter.
     pub(super) fn fill(&mut self, full: Raster<'_>, rows: Range<usize>) {
-        for y in rows.start * 2..rows.end * 2 {
+        let end = if rows.end == self.quarter.height { self.half.height } else { rows.end * 2 };
+        for y in rows.start * 2..end {
             halve(full.row(2 * y), full.row(2 * y + 1), self.half.row_mut(y));
         }
         let half = self.half.raster();
@@ -65,5 +67,27 @@ impl Pyramid {
 fn halve(upper: &[f32], lower: &[f32], into: &mut [f32]) {
     for ((out, a), b) in into.iter_mut().zip(upper.chunks_exact(2)).zip(lower.chunks_exact(2)) {
         *out = 0.25 * ((a[0] + a[1]) + (b[0] + b[1]));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every pixel of both levels is made, at every remainder of the size.
+    #[test]
+    fn every_row_is_filled() {
+        for height in 96..104 {
+            for width in [97, 98, 99, 100] {
+                let values = vec![1.0; width * height];
+                let mut pyramid = Pyramid::new(width, height);
+                let quarter = height / 4;
+                pyramid.fill(Raster { width, height, values: &values }, 0..quarter / 2);
+                pyramid.fill(Raster { width, height, values: &values }, quarter / 2..quarter);
+                for plane in [&pyramid.half, &pyramid.quarter] {
+                    assert!(plane.values.iter().all(|value| *value > 0.99), "{width}x{height}");
+                }
+            }
+        }
     }
 }
