@@ -173,7 +173,7 @@ impl Perception {
         self.rectifier.rectify(frame, &mut self.images)?;
         let rectify = start.elapsed();
         if let Some(watch) = &mut self.watch {
-            watch.observe(&self.images);
+            watch.observe(&self.images, frame.left_stamp.time_ns);
         }
         let watch = start.elapsed().saturating_sub(rectify);
         let output = GridOutput {

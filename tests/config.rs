@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use occdepth::daemon::{Config, ConfigError, ControlConfig, PairingConfig, SourceConfig};
+use occdepth::decalibration::WatchConfig;
 use proptest::prelude::*;
 use std::path::Path;
 
@@ -134,6 +135,46 @@ fn cameras_that_cannot_be_meant_are_refused_by_key() {
             error.contains(key) && error.contains("found") | error.contains(" is "),
             "{key}: {error}"
         );
+    }
+}
+
+#[test]
+fn the_calibration_watch_is_configured_in_pixels_and_seconds() {
+    let watch = |keys: &str| {
+        parse(&format!("{STREET}[calibration_watch]\n{keys}\n")).map(|c| c.calibration_watch)
+    };
+    let default = WatchConfig::default();
+    assert_eq!(parse(STREET).unwrap().calibration_watch, default);
+    assert_eq!(watch("").unwrap(), default);
+    assert!(default.enabled && default.every == 1);
+    assert_eq!((default.suspect_px, default.lost_px), (None, None));
+    let seconds = (default.alarm_after_s, default.recover_after_s, default.stale_after_s);
+    assert_eq!((default.suspect_focal, seconds), (0.0025, (1.0, 4.0, 10.0)));
+    let keys = "suspect_px = 0.3\nlost_px = 2\nsuspect_focal = 0.01\nalarm_after_s = 0\nstale_after_s = 60";
+    let found = watch(keys).unwrap();
+    assert_eq!((found.suspect_px, found.lost_px), (Some(0.3), Some(2.0)));
+    assert_eq!((found.suspect_focal, found.alarm_after_s, found.stale_after_s), (0.01, 0.0, 60.0));
+    // Either threshold alone: the other one fits it.
+    for alone in ["suspect_px = 2.0", "lost_px = 0.01"] {
+        assert!(watch(alone).is_ok(), "{alone}");
+    }
+    for (keys, key) in [
+        ("every = 0", "calibration_watch.every"),
+        ("suspect_px = 0", "calibration_watch.suspect_px"),
+        ("suspect_px = nan", "calibration_watch.suspect_px"),
+        ("lost_px = -1", "calibration_watch.lost_px"),
+        ("lost_px = inf", "calibration_watch.lost_px"),
+        ("suspect_px = 2.0\nlost_px = 1.5", "calibration_watch.lost_px"),
+        ("suspect_focal = 0", "calibration_watch.suspect_focal"),
+        ("suspect_focal = nan", "calibration_watch.suspect_focal"),
+        ("alarm_after_s = -1", "calibration_watch.alarm_after_s"),
+        ("recover_after_s = inf", "calibration_watch.recover_after_s"),
+        ("stale_after_s = 0", "calibration_watch.stale_after_s"),
+        ("stale_after_s = nan", "calibration_watch.stale_after_s"),
+        ("alarm_after = 3", "alarm_after"),
+    ] {
+        let error = watch(keys).unwrap_err().to_string();
+        assert!(error.contains(key) && error.contains("expected"), "{keys}: {error}");
     }
 }
 

@@ -307,24 +307,8 @@ impl Config {
         if !(0.0..=1.0).contains(&threshold) {
             return refuse("grid.unknown_below", threshold.to_string(), "a probability, 0 to 1");
         }
-        let watch = &self.calibration_watch;
-        for (field, count) in [
-            ("calibration_watch.every", watch.every),
-            ("calibration_watch.alarm_after", watch.alarm_after),
-            ("calibration_watch.recover_after", watch.recover_after),
-        ] {
-            if count == 0 {
-                return refuse(field, "0".to_owned(), "at least 1");
-            }
-        }
-        let positive = |px: f64| px.is_finite() && px > 0.0;
-        if !positive(watch.suspect_px) {
-            let found = watch.suspect_px.to_string();
-            return refuse("calibration_watch.suspect_px", found, "a positive number of pixels");
-        }
-        if !(positive(watch.lost_px) && watch.lost_px >= watch.suspect_px) {
-            let found = watch.lost_px.to_string();
-            return refuse("calibration_watch.lost_px", found, "pixels, not below `suspect_px`");
+        if let Err((field, found, expected)) = check_watch(&self.calibration_watch) {
+            return refuse(field, found, expected);
         }
         if self.network.threads == Some(0) {
             return refuse("network.threads", "0".to_owned(), "at least 1");
@@ -344,6 +328,40 @@ impl Config {
         }
         Ok(())
     }
+}
+
+/// The key that cannot be meant, what it says, and what would be accepted.
+fn check_watch(watch: &WatchConfig) -> Result<(), (&'static str, String, &'static str)> {
+    if watch.every == 0 {
+        return Err(("calibration_watch.every", "0".to_owned(), "at least 1"));
+    }
+    let positive = |px: &f64| px.is_finite() && *px > 0.0;
+    if let Some(px) = watch.suspect_px.filter(|px| !positive(px)) {
+        let expected = "a positive number of pixels";
+        return Err(("calibration_watch.suspect_px", px.to_string(), expected));
+    }
+    let least_px = watch.suspect_px.unwrap_or(f64::MIN_POSITIVE);
+    if let Some(px) = watch.lost_px.filter(|px| !(positive(px) && *px >= least_px)) {
+        let expected = "a positive number of pixels, not below `suspect_px`";
+        return Err(("calibration_watch.lost_px", px.to_string(), expected));
+    }
+    if !(1e-6..=1.0).contains(&watch.suspect_focal) {
+        let found = watch.suspect_focal.to_string();
+        return Err(("calibration_watch.suspect_focal", found, "a ratio, 0.000001 to 1"));
+    }
+    for (field, seconds) in [
+        ("calibration_watch.alarm_after_s", watch.alarm_after_s),
+        ("calibration_watch.recover_after_s", watch.recover_after_s),
+    ] {
+        if !(0.0..=86_400.0).contains(&seconds) {
+            return Err((field, seconds.to_string(), "seconds, 0 to 86400"));
+        }
+    }
+    if !(1e-3..=86_400.0).contains(&watch.stale_after_s) {
+        let found = watch.stale_after_s.to_string();
+        return Err(("calibration_watch.stale_after_s", found, "seconds, 0.001 to 86400"));
+    }
+    Ok(())
 }
 
 fn yes() -> bool {

@@ -27,13 +27,13 @@ impl CornerFinder {
         Self { products: [plane(), plane(), plane()], weakest: grey_step * grey_step }
     }
 
-    /// Writes the corners of the cells of `side` half-size pixels whose rows are `rows` (half-size pixels).
+    /// Writes the corners of the cells of `width` x `height` half-size pixels whose rows are `rows`.
     /// Corners keep `margin` half-size pixels from the picture's edges.
     pub(super) fn find(
         &mut self,
         half: Raster<'_>,
         rows: Range<usize>,
-        side: usize,
+        [width, height]: [usize; 2],
         margin: usize,
         corners: &mut Vec<Corner>,
     ) {
@@ -45,10 +45,10 @@ impl CornerFinder {
         for y in rows.start - RADIUS..rows.end + RADIUS {
             self.differentiate(half, y);
         }
-        for y in (rows.start..rows.end).step_by(side) {
-            for x in (margin..half.width - margin).step_by(side) {
-                let columns = x..(x + side).min(half.width - margin);
-                let cell = self.strongest(columns, y..(y + side).min(rows.end));
+        for y in (rows.start..rows.end).step_by(height) {
+            for x in (margin..half.width - margin).step_by(width) {
+                let columns = x..(x + width).min(half.width - margin);
+                let cell = self.strongest(columns, y..(y + height).min(rows.end));
                 corners.extend(cell.map(|(x, y)| Corner { x: 2 * x, y: 2 * y }));
             }
         }

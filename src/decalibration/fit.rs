@@ -114,6 +114,12 @@ impl FieldModel {
         [self.fx, self.fy]
     }
 
+    /// What a wrong focal length does: RMS over the image of the vertical disparity, pixels, for an error of one
+    /// (100 %).
+    pub fn focal_effect_px(&self) -> f64 {
+        self.fy * self.gram[(2, 2)].max(0.0).sqrt()
+    }
+
     /// Fits the field to `matches`; None for fewer than eight.
     pub fn fit(&self, matches: &[Match], workspace: &mut Workspace) -> Option<Estimate> {
         if matches.len() < FEWEST {

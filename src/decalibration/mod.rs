@@ -38,138 +38,50 @@
 //! # Cost
 //!
 //! The image is divided into bands of cells; each observed frame matches the corners of one band, and the frame
-//! after the last band fits (a *survey*). No call does more than one of these, allocates, locks or logs. The same
-//! frames give the same result to the bit on the same machine.
+//! after the last band fits (a *survey*). No call does more than one of these, allocates, locks or logs, and the
+//! work of each is bounded whatever the size of the image: a larger one takes more turns. The same frames give the
+//! same result to the bit on the same machine.
 //!
-//! Too few matches (darkness, fog, a blank wall) are no evidence: the state stays and its age grows.
+//! # Where it looks
+//!
+//! Corners are searched in a few rows and as far as the disparity of near points. When that finds nothing twice in
+//! a row, fewer corners are searched further up and down (a large pitch or roll), then further to the left (a wall
+//! right in front), and then it starts over. Both views full of structure and none of it found anywhere is a
+//! finding of its own ([`Finding::Unmatched`]), and suspect when it repeats.
+//!
+//! Too few corners (darkness, fog, a blank wall, a covered lens) are no evidence. What was ok becomes unknown when
+//! nothing has spoken for it for `stale_after_s`; an alarm stays until measurements disprove it.
 
 mod align;
+mod clock;
+mod config;
 mod corners;
 mod epipolar;
 pub mod fit;
+mod plan;
 mod pyramid;
+mod report;
 mod search;
 mod state;
 
+pub use config::{Thresholds, WatchConfig, WatchError};
 pub use fit::{Estimate, Measured};
-pub use state::{State, Thresholds};
+pub use report::{Finding, Report};
+pub use state::State;
 
+use clock::Clock;
 use corners::{Corner, CornerFinder};
 use epipolar::Epipolar;
 use fit::{FieldModel, Match, Workspace};
 use occdepth_contract::Normalisation;
 use occdepth_geometry::ImageSize;
 use occdepth_geometry::fit::NetworkCameras;
+use plan::{Plan, SMALLEST_PX};
 use pyramid::{Pyramid, Raster};
-use search::{CoarseSearch, Shift};
-use serde::Deserialize;
-use state::Hysteresis;
+use search::{CoarseSearch, Miss, Reach, Shift};
+use state::{Hysteresis, Outcome};
 use std::ops::Range;
-
-/// How a rig is watched: `[calibration_watch]` of the configuration.
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct WatchConfig {
-    /// Whether it is watched.
-    pub enabled: bool,
-    /// Looks at every n-th frame; 1 looks at all of them.
-    pub every: u32,
-    /// Epipolar error from which the calibration is suspect, pixels of the network's image.
-    pub suspect_px: f64,
-    /// Epipolar error from which it is lost, pixels of the network's image.
-    pub lost_px: f64,
-    /// Surveys in a row that must agree before the state gets worse.
-    pub alarm_after: u32,
-    /// Surveys in a row that must agree before the state gets better.
-    pub recover_after: u32,
-}
-
-impl Default for WatchConfig {
-    fn default() -> Self {
-        let Thresholds { suspect_px, lost_px, alarm_after, recover_after } = Thresholds::default();
-        Self { enabled: true, every: 1, suspect_px, lost_px, alarm_after, recover_after }
-    }
-}
-
-/// Why a rig cannot be watched.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
-pub enum WatchError {
-    /// The network's images are too small to find corners in.
-    #[error(
-        "the network's images are {}x{}, expected at least {SMALLEST_PX}x{SMALLEST_PX} to watch the calibration",
-        found.width, found.height
-    )]
-    ImageSize {
-        /// Of the network's images.
-        found: ImageSize,
-    },
-    /// The views are turned against each other.
-    #[error("the views are not rectified to each other, expected the same orientation")]
-    NotRectified,
-}
-
-/// What else the matches say.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Finding {
-    /// Nothing.
-    #[default]
-    None,
-    /// Near points have negative disparities: the left and the right camera are swapped.
-    Swapped,
-    /// Many points lie beyond infinity: the yaw is wrong.
-    NegativeDisparity,
-}
-
-/// What the watch says.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Report {
-    /// With hysteresis in time.
-    pub state: State,
-    /// Of the last survey with evidence.
-    pub finding: Finding,
-    /// Of the last survey with evidence.
-    pub estimate: Option<Estimate>,
-    /// Looks over the whole image so far.
-    pub surveys: u64,
-    /// Observed frames since the last survey with evidence, or since the start.
-    pub age_frames: u32,
-}
-
-impl Report {
-    /// RMS of the fitted vertical disparity over the image, pixels; None when it was not measured in
-    /// the last [`STALE_FRAMES`] observed frames.
-    pub fn epipolar_error_px(&self) -> Option<f64> {
-        let fresh = self.age_frames < STALE_FRAMES;
-        self.estimate.filter(|_| fresh).map(|estimate| estimate.error_px.value)
-    }
-}
-
-/// One line for the log: the state, and what speaks for it.
-impl std::fmt::Display for Report {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "calibration: {}", self.state)?;
-        match self.finding {
-            Finding::None => {}
-            Finding::Swapped => write!(f, ", the left and the right camera are swapped")?,
-            Finding::NegativeDisparity => write!(f, ", points lie beyond infinity (yaw)")?,
-        }
-        let Some(estimate) = self.estimate else {
-            return Ok(());
-        };
-        let degrees = |angle: Measured| angle.value.to_degrees();
-        write!(
-            f,
-            ", epipolar error {:.2} px: right against left pitch {:.3}, roll {:.3} degrees, focal length {:+.2} %",
-            estimate.error_px.value,
-            degrees(estimate.pitch_rad),
-            degrees(estimate.roll_rad),
-            100.0 * estimate.focal.value,
-        )
-    }
-}
-
-/// Observed frames after which a measurement is no longer published: 10 s at 30 frames a second.
-pub const STALE_FRAMES: u32 = 300;
+use std::time::Duration;
 
 /// Watches one rig through the images that its network sees.
 #[derive(Clone, Debug)]
@@ -179,32 +91,66 @@ pub struct Watch {
     wait: u32,
     width: usize,
     height: usize,
-    /// Side of a cell, half-size pixels.
-    cell: usize,
-    /// Height of a band, half-size pixels.
-    band: usize,
-    /// Bands of the image; the turn after the last one concludes.
-    bands: usize,
+    plan: Plan,
+    /// The band whose turn it is; after the last one the survey is concluded.
     turn: usize,
-    /// Rows up and down that are searched, quarter-size pixels.
-    wide: bool,
     /// Smallest contrast that is not noise, in the image's normalised values.
     flat: f32,
+    thresholds: Thresholds,
     epipolar: Epipolar,
     model: FieldModel,
     finder: CornerFinder,
     left: Pyramid,
     right: Pyramid,
     search: CoarseSearch,
+    reaches: [Reach; 3],
     corners: Vec<Corner>,
-    /// Corners looked for since the last evidence.
-    looked_for: usize,
-    /// Surveys that `matches` come from.
-    gathered: u32,
     matches: Vec<Match>,
+    gather: Gather,
+    round: Round,
     workspace: Workspace,
+    clock: Clock,
+    /// When something was last measured.
+    measured_ns: u64,
     hysteresis: Hysteresis,
     report: Report,
+}
+
+/// How far corners are searched.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Mode {
+    #[default]
+    Narrow,
+    /// Further up and down.
+    Tall,
+    /// Further to the left.
+    Long,
+}
+
+/// What `matches` were gathered from: surveys since the last one that came to a result, in one mode.
+#[derive(Clone, Copy, Debug, Default)]
+struct Gather {
+    /// When it began, nanoseconds of the watch's clock.
+    start_ns: u64,
+    surveys: u32,
+    /// Corners looked for.
+    corners: usize,
+    /// Of these, how many are not there.
+    absent: usize,
+    /// And how many could be in several places.
+    ambiguous: usize,
+}
+
+/// One attempt after the other, until something is measured or all of them have failed.
+#[derive(Clone, Copy, Debug, Default)]
+struct Round {
+    /// When it began, nanoseconds of the watch's clock.
+    start_ns: u64,
+    mode: Mode,
+    /// Failed attempts in this mode.
+    failed: u32,
+    /// Whether an attempt failed because of too little to match.
+    blind: bool,
 }
 
 impl Watch {
@@ -224,77 +170,86 @@ impl Watch {
         let epipolar = Epipolar::new(cameras).ok_or(WatchError::NotRectified)?;
         let k = cameras.right.view.k;
         let model = FieldModel::new(cameras.size, [k[(0, 0)], k[(1, 1)]], [k[(0, 2)], k[(1, 2)]]);
+        let thresholds = Thresholds::new(config, &model);
         let (width, height) = (width as usize, height as usize);
         let (half_width, half_height) = (width / 2, height / 2);
         let (quarter_width, quarter_height) = (width / 4, height / 4);
-        let cell = ((half_width * half_height / CELLS).isqrt())
-            .clamp(SMALLEST_CELL, LARGEST_CELL)
-            .max(half_width.div_ceil(CORNERS_PER_TURN));
-        let cells_across = half_width.div_ceil(cell);
-        let band = cell * (CORNERS_PER_TURN / cells_across).max(1);
-        let bands = half_height.div_ceil(band);
-        let cells = cells_across * half_height.div_ceil(cell);
+        let columns = (quarter_width / DISPARITY_SHARE).max(MIN_COLUMNS);
+        let narrow = Reach { rows: NARROW_ROWS, left: columns, right: columns };
+        let reaches = [
+            narrow,
+            Reach { rows: TALL_ROWS, ..narrow },
+            Reach { left: (quarter_width / LONG_SHARE).max(columns), right: 0, ..narrow },
+        ];
+        let places = reaches.iter().map(Reach::places).max().unwrap_or(0);
+        let plan = Plan::new(half_width, half_height, narrow.places());
         // One grey level in the network's normalised values.
         let grey = 1.0 / (255.0 * normalisation.std[GREEN]);
-        let columns = (quarter_width / DISPARITY_SHARE).max(MIN_COLUMNS).min(quarter_width);
-        let capacity = cells * GATHERED_SURVEYS as usize;
         Ok(Self {
             every: config.every.max(1),
             wait: 0,
             width,
             height,
-            cell,
-            band,
-            bands,
+            plan,
             turn: 0,
-            wide: false,
             flat: grey * FLAT_GREY,
+            thresholds,
             epipolar,
             model,
             finder: CornerFinder::new(half_width, half_height, grey * CORNER_GREY),
             left: Pyramid::new(width, height),
             right: Pyramid::new(width, height),
-            search: CoarseSearch::new(quarter_width, quarter_height, columns, WIDE_ROWS),
-            corners: Vec::with_capacity(cells),
-            looked_for: 0,
-            gathered: 0,
-            matches: Vec::with_capacity(capacity),
-            workspace: Workspace::with_capacity(capacity),
-            hysteresis: Hysteresis::new(Thresholds {
-                suspect_px: config.suspect_px,
-                lost_px: config.lost_px,
-                alarm_after: config.alarm_after,
-                recover_after: config.recover_after,
-            }),
-            report: Report::default(),
+            search: CoarseSearch::new(quarter_width, quarter_height, places, grey * TELLING_GREY),
+            reaches,
+            corners: Vec::with_capacity(plan.cells),
+            matches: Vec::with_capacity(MOST_MATCHES),
+            gather: Gather::default(),
+            round: Round::default(),
+            workspace: Workspace::with_capacity(MOST_MATCHES),
+            clock: Clock::default(),
+            measured_ns: 0,
+            hysteresis: Hysteresis::new(&thresholds),
+            report: Report { suspect_px: thresholds.suspect_px, ..Report::default() },
         })
     }
 
-    /// Looks at `images`, f32 `[2, 3, H, W]` as the rectifier makes them, and says what is known.
+    /// Looks at `images`, f32 `[2, 3, H, W]` as the rectifier makes them, of a pair that was captured at
+    /// `captured_ns` (nanoseconds of any clock that goes forward evenly), and says what is known.
     ///
     /// # Panics
     /// When `images` has another length than the network's input for two views.
-    pub fn observe(&mut self, images: &[f32]) -> Report {
+    pub fn observe(&mut self, images: &[f32], captured_ns: u64) -> Report {
         let pixels = self.width * self.height;
         assert_eq!(images.len(), 2 * 3 * pixels, "images are [2, 3, H, W]");
+        if self.clock.advance(captured_ns) >= self.hysteresis.stale_after_ns() {
+            // A survey is of one rig at one time.
+            self.restart();
+        }
         if self.wait > 0 {
             self.wait -= 1;
-            return self.report;
-        }
-        self.wait = self.every - 1;
-        self.report.age_frames = self.report.age_frames.saturating_add(1);
-        if self.turn < self.bands {
-            let view = |view: usize| Raster {
-                width: self.width,
-                height: self.height,
-                values: &images[(3 * view + GREEN) * pixels..][..pixels],
-            };
-            self.match_band(view(0), view(1));
-            self.turn += 1;
         } else {
-            self.conclude();
-            self.turn = 0;
+            self.wait = self.every - 1;
+            if self.turn < self.plan.bands {
+                let view = |view: usize| Raster {
+                    width: self.width,
+                    height: self.height,
+                    values: &images[(3 * view + GREEN) * pixels..][..pixels],
+                };
+                self.match_band(view(0), view(1));
+                self.turn += 1;
+            } else {
+                self.conclude();
+                self.turn = 0;
+            }
         }
+        let now_ns = self.clock.now_ns();
+        self.hysteresis.pass(now_ns);
+        let age_ns = now_ns - self.measured_ns;
+        self.report.state = self.hysteresis.state();
+        self.report.overdue = self.hysteresis.is_overdue(now_ns);
+        self.report.age = Duration::from_nanos(age_ns);
+        self.report.fresh =
+            self.report.estimate.is_some() && age_ns < self.hysteresis.stale_after_ns();
         self.report
     }
 
@@ -303,34 +258,43 @@ impl Watch {
         &self.report
     }
 
-    /// Observed frames from the start of one survey to the start of the next.
+    /// Where the states begin for this rig.
+    pub fn thresholds(&self) -> &Thresholds {
+        &self.thresholds
+    }
+
+    /// Frames from the start of one survey to the start of the next.
     pub fn frames_per_survey(&self) -> u32 {
-        u32::try_from(self.bands).unwrap_or(u32::MAX).saturating_add(1).saturating_mul(self.every)
+        u32::try_from(self.plan.bands)
+            .unwrap_or(u32::MAX)
+            .saturating_add(1)
+            .saturating_mul(self.every)
     }
 
     /// Matches the corners of the band whose turn it is.
     fn match_band(&mut self, left: Raster<'_>, right: Raster<'_>) {
-        let rows = self.turn * self.band..((self.turn + 1) * self.band).min(self.height / 2);
-        let reach = if self.wide { WIDE_ROWS } else { NARROW_ROWS };
+        let band = self.plan.band;
+        let rows = self.turn * band..((self.turn + 1) * band).min(self.height / 2);
+        let reach = self.reaches[self.round.mode as usize];
         let quarter = around(&rows, 2, LEFT_MARGIN, self.height / 4);
         self.left.fill(left, quarter);
-        let quarter = around(&rows, 2, reach + LEFT_MARGIN, self.height / 4);
+        let quarter = around(&rows, 2, reach.rows + LEFT_MARGIN, self.height / 4);
         self.right.fill(right, quarter.clone());
         self.search.prepare(self.right.quarter.raster(), quarter.clone(), self.flat);
         let half = self.left.half.raster();
-        self.finder.find(half, rows, self.cell, CORNER_MARGIN, &mut self.corners);
-        // A wide search looks at four times as many places, for a quarter of the corners.
-        let stride = if self.wide { WIDE_STRIDE } else { 1 };
-        // Another quarter each time.
-        let mut next = self.gathered as usize % stride;
-        while next < self.corners.len() {
+        self.finder.find(half, rows, self.plan.cell, CORNER_MARGIN, &mut self.corners);
+        // A wide search looks at more places, for fewer of the corners; for others each time.
+        let stride = reach.places().div_ceil(self.reaches[Mode::Narrow as usize].places());
+        let mut next = self.gather.surveys as usize % stride;
+        while next < self.corners.len() && self.matches.len() < MOST_MATCHES {
             let corner = self.corners[next];
             next += stride;
-            self.looked_for += 1;
-            if let Some(found) = self.locate(left, right, corner, reach, &quarter)
-                && self.matches.len() < self.matches.capacity()
-            {
-                self.matches.push(found);
+            self.gather.corners += 1;
+            match self.locate(left, right, corner, reach, &quarter) {
+                Ok(found) => self.matches.push(found),
+                Err(Miss::Absent) => self.gather.absent += 1,
+                Err(Miss::Ambiguous) => self.gather.ambiguous += 1,
+                Err(Miss::Faint) => {}
             }
         }
     }
@@ -340,65 +304,123 @@ impl Watch {
         left: Raster<'_>,
         right: Raster<'_>,
         Corner { x, y }: Corner,
-        reach: usize,
+        reach: Reach,
         rows: &Range<usize>,
-    ) -> Option<Match> {
+    ) -> Result<Match, Miss> {
         let quarter = [self.left.quarter.raster(), self.right.quarter.raster()];
         let coarse = self.search.find(quarter, [x / 4, y / 4], reach, rows)?;
         let half = [self.left.half.raster(), self.right.half.raster()];
         let near = Shift { x: 2 * coarse.x, y: 2 * coarse.y };
-        let fine = search::refine(half, [x / 2, y / 2], near)?;
+        // Something that looks like it from afar and is not it: structure in both views.
+        let fine = search::refine(half, [x / 2, y / 2], near).ok_or(Miss::Absent)?;
         let start = Shift { x: 2 * fine.x, y: 2 * fine.y };
-        let found = align::align([left, right], [x, y], start)?;
+        let found = align::align([left, right], [x, y], start).ok_or(Miss::Absent)?;
         let at = [x as f64, y as f64];
-        Some(self.epipolar.compare(at, [at[0] + found.dx, at[1] + found.dy]))
+        Ok(self.epipolar.compare(at, [at[0] + found.dx, at[1] + found.dy]))
     }
 
     /// Ends a survey: judges what was matched, or keeps it for the next one while it is too little.
     fn conclude(&mut self) {
         self.report.surveys += 1;
-        self.gathered += 1;
-        let estimate = (self.matches.len() >= FEWEST_MATCHES)
+        self.gather.surveys += 1;
+        let fit = (self.matches.len() >= FEWEST_MATCHES)
             .then(|| self.model.fit(&self.matches, &mut self.workspace))
-            .flatten()
-            .filter(|found| self.is_evidence(found));
-        let Some(estimate) = estimate else {
-            let patience = if self.wide { WIDE_SURVEYS } else { GATHERED_SURVEYS };
-            if self.gathered >= patience {
-                // Plenty of corners, but not where they should be: perhaps they are further away.
-                self.wide = !self.wide && self.looked_for >= FEWEST_MATCHES;
-                self.forget();
-            }
-            return;
-        };
+            .flatten();
+        match fit {
+            Some(estimate) if self.is_evidence(&estimate) => self.measured(estimate),
+            fit if self.is_exhausted(fit.as_ref()) => self.failed(),
+            _ => {}
+        }
+    }
+
+    /// Whether a fit is a measurement: matches that agree with each other, and enough of them, in enough
+    /// places, to tell the error over the whole image from the one that matters.
+    fn is_evidence(&self, found: &Estimate) -> bool {
+        let Measured { value, sigma } = found.error_px;
+        let suspect_px = self.thresholds.suspect_px;
+        let decides = sigma <= SIGMA_SHARE * suspect_px || value - 2.0 * sigma > suspect_px;
+        agrees(found) && decides && self.has_share() && found.inliers >= FEWEST_MATCHES
+    }
+
+    fn has_share(&self) -> bool {
+        self.matches.len() as f64 >= FEWEST_SHARE * self.gather.corners as f64
+    }
+
+    /// Whether more surveys like the ones before would not make a measurement of it.
+    fn is_exhausted(&self, fit: Option<&Estimate>) -> bool {
+        let patience = if self.round.mode == Mode::Narrow { NARROW_SURVEYS } else { WIDE_SURVEYS };
+        let hopeless = self.gather.corners >= PLENTY && !self.has_share();
+        // Matches from before and after a knock do not agree either: those from before must go.
+        let contradictory = fit.is_some_and(|found| !agrees(found));
+        let old = self.clock.now_ns() - self.gather.start_ns >= self.hysteresis.stale_after_ns();
+        self.gather.surveys >= patience
+            || self.matches.len() >= MOST_MATCHES
+            || hopeless
+            || contradictory
+            || old
+    }
+
+    fn measured(&mut self, estimate: Estimate) {
+        let now_ns = self.clock.now_ns();
         let finding = self.signs();
-        self.hysteresis.survey(estimate.error_px, finding);
-        self.report = Report {
-            state: self.hysteresis.state(),
-            finding,
-            estimate: Some(estimate),
-            age_frames: 0,
-            ..self.report
-        };
+        let Estimate { error_px, focal, .. } = estimate;
+        let outcome = Outcome::Measured { error_px, focal, finding };
+        self.hysteresis.survey(now_ns, now_ns - self.gather.start_ns, outcome);
+        self.report.finding = finding;
+        self.report.estimate = Some(estimate);
+        self.measured_ns = now_ns;
         // What a narrow search can see, it sees better.
-        self.wide &= estimate.error_px.value > NARROW_ERROR_PX;
+        let narrow_px = 4.0 * self.reaches[Mode::Narrow as usize].left as f64;
+        let far = self.matches.iter().filter(|m| m.disparity_px > narrow_px).count();
+        let mode = match self.round.mode {
+            Mode::Tall if estimate.error_px.value > NARROW_ERROR_PX => Mode::Tall,
+            Mode::Long if 2 * far > self.matches.len() => Mode::Long,
+            _ => Mode::Narrow,
+        };
+        self.round = Round { start_ns: now_ns, mode, ..Round::default() };
+        self.forget();
+    }
+
+    /// Nothing was found where it was looked for; looks elsewhere, if there is something to look for.
+    fn failed(&mut self) {
+        let now_ns = self.clock.now_ns();
+        let Gather { corners, absent, ambiguous, .. } = self.gather;
+        let elsewhere = absent >= FEWEST_MATCHES && absent >= ambiguous + self.matches.len();
+        self.round.blind |= !elsewhere;
+        self.round.failed += 1;
+        let next = match self.round.mode {
+            _ if corners < FEWEST_MATCHES => None,
+            // One survey may have seen the moment of a knock.
+            Mode::Narrow if self.round.failed < 2 => Some(Mode::Narrow),
+            Mode::Narrow => Some(Mode::Tall),
+            Mode::Tall => Some(Mode::Long),
+            Mode::Long => None,
+        };
+        match next {
+            Some(mode) if mode == self.round.mode => {}
+            Some(mode) => (self.round.mode, self.round.failed) = (mode, 0),
+            None => {
+                if self.round.mode == Mode::Long && !self.round.blind {
+                    let span_ns = now_ns - self.round.start_ns;
+                    self.hysteresis.survey(now_ns, span_ns, Outcome::Unmatched);
+                    self.report.finding = Finding::Unmatched;
+                }
+                self.round = Round { start_ns: now_ns, ..Round::default() };
+            }
+        }
+        self.forget();
+    }
+
+    /// Begins the survey and the round anew.
+    fn restart(&mut self) {
+        self.turn = 0;
+        self.round = Round { start_ns: self.clock.now_ns(), ..Round::default() };
         self.forget();
     }
 
     fn forget(&mut self) {
         self.matches.clear();
-        (self.looked_for, self.gathered) = (0, 0);
-    }
-
-    /// Whether a fit is a measurement: matches that agree with each other, and enough of them, in enough
-    /// places, to know the error over the whole image.
-    fn is_evidence(&self, found: &Estimate) -> bool {
-        let agreed = found.inliers as f64 >= AGREEMENT * found.matches as f64;
-        agreed
-            && found.matches as f64 >= FEWEST_SHARE * self.looked_for as f64
-            && found.inliers >= FEWEST_MATCHES
-            && found.scatter_px <= LARGEST_SCATTER_PX
-            && found.error_px.sigma <= LARGEST_SIGMA_PX
+        self.gather = Gather { start_ns: self.clock.now_ns(), ..Gather::default() };
     }
 
     /// What the signs of the disparities say. Swapped cameras turn the distribution around: its long tail, the
@@ -420,6 +442,12 @@ impl Watch {
     }
 }
 
+/// Whether the matches agree with each other.
+fn agrees(found: &Estimate) -> bool {
+    found.inliers as f64 >= AGREEMENT * found.matches as f64
+        && found.scatter_px <= LARGEST_SCATTER_PX
+}
+
 /// The rows of a picture `divisor` times smaller than the one of `rows`, and `margin` more on each side.
 fn around(rows: &Range<usize>, divisor: usize, margin: usize, height: usize) -> Range<usize> {
     (rows.start / divisor).saturating_sub(margin)..(rows.end.div_ceil(divisor) + margin).min(height)
@@ -427,15 +455,6 @@ fn around(rows: &Range<usize>, divisor: usize, margin: usize, height: usize) -> 
 
 /// The plane that is looked at: green has the most of a grey value, and the least noise of a Bayer sensor.
 const GREEN: usize = 1;
-/// Smallest side of the network's image, pixels: a few cells each way.
-const SMALLEST_PX: u32 = 64;
-/// Cells that a small image is divided into; a large one has more.
-const CELLS: usize = 300;
-/// Side of a cell, half-size pixels.
-const SMALLEST_CELL: usize = 5;
-const LARGEST_CELL: usize = 16;
-/// Most corners that one frame looks for.
-const CORNERS_PER_TURN: usize = 128;
 /// Distance of corners from the edge of the image, half-size pixels: three at quarter size and one more.
 const CORNER_MARGIN: usize = 7;
 /// Rows around a band that matching looks at on the left, quarter-size pixels.
@@ -449,17 +468,25 @@ const FLAT_GREY: f32 = 1.0;
 const DISPARITY_SHARE: usize = 8;
 /// Fewest columns each way that are searched, quarter-size pixels.
 const MIN_COLUMNS: usize = 24;
+/// Contrast of a patch that is no noise, grey levels at quarter size: what a camera's noise of 30 levels has.
+const TELLING_GREY: f32 = 8.0;
 /// Rows up and down that are searched, quarter-size pixels: 16 px, 1.3 degrees at KITTI's focal length.
 const NARROW_ROWS: usize = 4;
-/// After a survey without evidence: 64 px, 5 degrees.
-const WIDE_ROWS: usize = 16;
-const WIDE_STRIDE: usize = 4;
-/// Surveys that a wide search may gather: as many corners as in a few narrow ones.
-const WIDE_SURVEYS: u32 = 4 * GATHERED_SURVEYS;
+/// In the second place: 64 px, 5 degrees.
+const TALL_ROWS: usize = 16;
+/// In the third place, the largest disparity is this part of the image's width: points from a quarter of the
+/// distance on that is searched ordinarily, 0.9 m for KITTI.
+const LONG_SHARE: usize = 3;
 /// An error that a narrow search still finds all over the image.
 const NARROW_ERROR_PX: f64 = 7.0;
 /// Surveys after which matches that are too few are dropped.
-const GATHERED_SURVEYS: u32 = 4;
+const NARROW_SURVEYS: u32 = 4;
+/// The same, of a wide search, which looks for fewer corners.
+const WIDE_SURVEYS: u32 = 8;
+/// Corners after which it is clear what share of them is found.
+const PLENTY: usize = 100;
+/// Matches that one fit takes: it must not cost more than a band.
+const MOST_MATCHES: usize = 512;
 /// Below this, chance has a say.
 const FEWEST_MATCHES: usize = 40;
 /// Least part of the corners that are found again.
@@ -467,8 +494,8 @@ const FEWEST_SHARE: f64 = 0.1;
 /// Least part of the matches that the fit explains.
 const AGREEMENT: f64 = 0.6;
 const LARGEST_SCATTER_PX: f64 = 0.6;
-/// Of the error over the image: half of the difference that matters.
-const LARGEST_SIGMA_PX: f64 = 0.25;
+/// Part of the threshold that an error's standard deviation may be.
+const SIGMA_SHARE: f64 = 1.0 / 3.0;
 /// Disparities above this may be noise around infinity.
 const NEGATIVE_PX: f64 = 1.0;
 /// Least part of the matches that must be negative.

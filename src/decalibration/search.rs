@@ -11,6 +11,35 @@ pub(super) struct Shift {
     pub(super) y: isize,
 }
 
+/// How far around a corner's own place it is searched, quarter-size pixels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Reach {
+    /// Up and down.
+    pub(super) rows: usize,
+    /// To the left: where near points are.
+    pub(super) left: usize,
+    /// To the right: beyond infinity.
+    pub(super) right: usize,
+}
+
+impl Reach {
+    /// How many places that are.
+    pub(super) fn places(&self) -> usize {
+        (self.left + 1 + self.right) * (2 * self.rows + 1)
+    }
+}
+
+/// Why a corner was not found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Miss {
+    /// It, or where it should be, is too close to the edge of what is looked at, or too faint to tell.
+    Faint,
+    /// It could be in several places.
+    Ambiguous,
+    /// Both views show something there, but not the same.
+    Absent,
+}
+
 /// The search at quarter size, by zero-mean normalised cross-correlation of 7 x 7 pixels.
 #[derive(Clone, Debug)]
 pub(super) struct CoarseSearch {
@@ -18,21 +47,22 @@ pub(super) struct CoarseSearch {
     row_sums: [Plane; 2],
     /// One over the norm of the zero-mean patch around each pixel of the right view; 0 where it is flat.
     inverse_norm: Plane,
-    /// Furthest shift in x, pixels.
-    columns: usize,
+    /// Norm of a zero-mean patch that certainly is no noise.
+    telling: f32,
     /// Correlation of each candidate, row of candidates after row.
     scores: Vec<f32>,
 }
 
 impl CoarseSearch {
-    /// For pictures of `width` x `height` and shifts of at most `columns` and `rows`.
-    pub(super) fn new(width: usize, height: usize, columns: usize, rows: usize) -> Self {
+    /// For pictures of `width` x `height` and at most `places` places a corner. A contrast (root mean square over
+    /// a patch) from `telling` values on is no noise.
+    pub(super) fn new(width: usize, height: usize, places: usize, telling: f32) -> Self {
         let plane = || Plane::new(width, height);
         Self {
             row_sums: [plane(), plane()],
             inverse_norm: plane(),
-            columns,
-            scores: vec![0.0; (2 * columns + 1) * (2 * rows + 1)],
+            telling: telling * AREA.sqrt(),
+            scores: vec![0.0; places],
         }
     }
 
@@ -69,25 +99,24 @@ impl CoarseSearch {
         }
     }
 
-    /// The one place within `reach` rows up and down, and rows `rows`, that looks like the left view's patch
-    /// at (x, y); None where there is none, or more than one.
+    /// The one place within `reach`, and rows `rows`, that looks like the left view's patch at (x, y).
     pub(super) fn find(
         &mut self,
         [left, right]: [Raster<'_>; 2],
         [x, y]: [usize; 2],
-        reach: usize,
+        reach: Reach,
         rows: &Range<usize>,
-    ) -> Option<Shift> {
+    ) -> Result<Shift, Miss> {
         let inside = x >= RADIUS && x + RADIUS < left.width;
         if !inside || y < rows.start + RADIUS || y + RADIUS >= rows.end {
-            return None;
+            return Err(Miss::Faint);
         }
-        let patch = Patch::new(left, x, y)?;
-        let first = x.saturating_sub(self.columns).max(RADIUS);
-        let last = (x + self.columns).min(right.width - 1 - RADIUS);
+        let (patch, norm) = Patch::new(left, x, y).ok_or(Miss::Faint)?;
+        let first = x.saturating_sub(reach.left).max(RADIUS);
+        let last = (x + reach.right).min(right.width - 1 - RADIUS);
         let count = last - first + 1;
-        let top = y.saturating_sub(reach).max(rows.start + RADIUS);
-        let bottom = (y + reach).min(rows.end - 1 - RADIUS);
+        let top = y.saturating_sub(reach.rows).max(rows.start + RADIUS);
+        let bottom = (y + reach.rows).min(rows.end - 1 - RADIUS);
         let scores = &mut self.scores[..count * (bottom - top + 1)];
         let inverse = self.inverse_norm.raster();
         for (row, scores) in (top..=bottom).zip(scores.chunks_exact_mut(count)) {
@@ -98,16 +127,18 @@ impl CoarseSearch {
         }
         let (column, row, score) = strongest(scores, count, |_, _| true);
         if score < COARSE_CORRELATION {
-            return None;
+            let here = inverse.row(y)[x];
+            let telling = norm >= self.telling && here > 0.0 && here * self.telling <= 1.0;
+            return Err(if telling { Miss::Absent } else { Miss::Faint });
         }
         let elsewhere =
             |c: usize, r: usize| c.abs_diff(column) > NEIGHBOUR || r.abs_diff(row) > NEIGHBOUR;
         let (_, _, second) = strongest(scores, count, elsewhere);
         // One minus the correlation is the squared distance between the normalised patches, halved.
         if (1.0 - score).max(SAME) > DISTINCT * (1.0 - second) {
-            return None;
+            return Err(Miss::Ambiguous);
         }
-        Some(Shift {
+        Ok(Shift {
             x: (first + column).cast_signed() - x.cast_signed(),
             y: (top + row).cast_signed() - y.cast_signed(),
         })
@@ -118,7 +149,8 @@ impl CoarseSearch {
 struct Patch([[f32; SIDE]; SIDE]);
 
 impl Patch {
-    fn new(left: Raster<'_>, x: usize, y: usize) -> Option<Self> {
+    /// The patch around (x, y), and the norm that it had.
+    fn new(left: Raster<'_>, x: usize, y: usize) -> Option<(Self, f32)> {
         let mut patch = [[0.0; SIDE]; SIDE];
         for (i, row) in patch.iter_mut().enumerate() {
             row.copy_from_slice(&left.row(y + i - RADIUS)[x - RADIUS..=x + RADIUS]);
@@ -130,7 +162,7 @@ impl Patch {
             return None;
         }
         patch.iter_mut().flatten().for_each(|value| *value /= norm);
-        Some(Self(patch))
+        Some((Self(patch), norm))
     }
 
     /// Correlates with `scores.len()` neighbouring patches; the first is centred on column `first`.

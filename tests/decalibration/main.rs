@@ -1,4 +1,5 @@
-//! The decalibration watch: real pairs as they are and bent, the synthetic street, pictures that say nothing.
+//! The decalibration watch: real pairs as they are and bent, the synthetic street, pictures that
+//! say nothing or that have nothing to do with each other, time, and every size.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 #![allow(clippy::print_stdout, reason = "figures of benches/results/decalibration.md")]
 #![allow(
@@ -10,5 +11,8 @@
 mod degenerate;
 mod field;
 mod kitti;
+mod size;
 mod street;
 mod support;
+mod time;
+mod unmatched;

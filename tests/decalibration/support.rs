@@ -1,9 +1,12 @@
 //! Pictures, and a right camera that is not what its calibration says.
 
-use nalgebra::{Matrix3, Rotation3, Vector3};
-use occdepth::decalibration::{Report, Watch, WatchConfig};
+use nalgebra::{Matrix3, Matrix4, Rotation3, Vector3};
+use occdepth::decalibration::{Report, State, Watch, WatchConfig};
 use occdepth_contract::Normalisation;
-use occdepth_geometry::fit::NetworkCameras;
+use occdepth_geometry::ImageSize;
+use occdepth_geometry::camera::{Camera, Distortion, Intrinsics};
+use occdepth_geometry::fit::{Fit, NetworkCameras};
+use occdepth_geometry::rig::StereoRig;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -52,6 +55,20 @@ impl Picture {
         Self::new(self.width, self.height, |x, y| {
             let from = back * Vector3::new(x as f64, y as f64, 1.0);
             self.cubic(from.x / from.z, from.y / from.z).round()
+        })
+    }
+
+    /// Means over squares of `2 radius + 1` pixels, cut at the edges.
+    pub(crate) fn blurred(&self, radius: usize) -> Self {
+        let rows = Self::new(self.width, self.height, |x, y| {
+            let columns = x.saturating_sub(radius)..(x + radius + 1).min(self.width);
+            let row = &self.levels[y * self.width..][columns];
+            row.iter().sum::<f32>() / row.len() as f32
+        });
+        Self::new(self.width, self.height, |x, y| {
+            let column = y.saturating_sub(radius)..(y + radius + 1).min(self.height);
+            let count = column.len() as f32;
+            column.map(|y| rows.levels[y * self.width + x]).sum::<f32>() / count
         })
     }
 
@@ -117,15 +134,100 @@ impl Bend {
     }
 }
 
-pub(crate) fn watch(cameras: &NetworkCameras) -> Watch {
-    Watch::new(cameras, &NORMALISATION, &WatchConfig::default()).unwrap()
+/// A watch that is shown ten pairs a second.
+#[derive(Clone)]
+pub(crate) struct Viewer {
+    pub(crate) watch: Watch,
+    pub(crate) now_ns: u64,
 }
 
-/// Shows the same pair until `surveys` looks over the whole image are done.
-pub(crate) fn survey(watch: &mut Watch, images: &[f32], surveys: u64) -> Report {
-    let until = watch.report().surveys + surveys;
-    while watch.report().surveys < until {
-        watch.observe(images);
+impl Viewer {
+    pub(crate) fn new(cameras: &NetworkCameras) -> Self {
+        Self::with(cameras, &WatchConfig::default())
     }
-    *watch.report()
+
+    pub(crate) fn with(cameras: &NetworkCameras, config: &WatchConfig) -> Self {
+        let watch = Watch::new(cameras, &NORMALISATION, config).unwrap();
+        Self { watch, now_ns: 77_000_000_000 }
+    }
+
+    pub(crate) fn show(&mut self, images: &[f32]) -> Report {
+        self.now_ns += FRAME_NS;
+        self.watch.observe(images, self.now_ns)
+    }
+
+    /// Shows the same pair until `surveys` looks over the whole image are done.
+    pub(crate) fn survey(&mut self, images: &[f32], surveys: u64) -> Report {
+        let until = self.report().surveys + surveys;
+        while self.report().surveys < until {
+            self.show(images);
+        }
+        *self.report()
+    }
+
+    /// Shows the same pair until the watch says `state`; how many frames that took.
+    pub(crate) fn until(&mut self, images: &[f32], state: State, at_most: u32) -> u32 {
+        for frame in 1..=at_most {
+            if self.show(images).state == state {
+                return frame;
+            }
+        }
+        panic!("not {state} within {at_most} frames: {:?}", self.report());
+    }
+
+    pub(crate) fn report(&self) -> &Report {
+        self.watch.report()
+    }
+}
+
+pub(crate) const FRAME_NS: u64 = 100_000_000;
+
+/// An ideal, rectified rig: focal length half of the width.
+pub(crate) fn ideal(size: ImageSize) -> NetworkCameras {
+    let [width, height] = [size.width, size.height].map(f64::from);
+    let intrinsics = Intrinsics {
+        fx: width / 2.0,
+        fy: width / 2.0,
+        cx: (width - 1.0) / 2.0,
+        cy: (height - 1.0) / 2.0,
+    };
+    let camera = Camera { intrinsics, distortion: Distortion::NONE };
+    let mut right_from_left = Matrix4::identity();
+    right_from_left.m14 = -0.5;
+    let ego = Matrix3::new(0.0, -1.0, 0.0, 0.0, 0.0, -1.0, 1.0, 0.0, 0.0).to_homogeneous();
+    let rig = StereoRig {
+        name: "ideal".into(),
+        image_size: size,
+        left: camera,
+        right: camera,
+        right_from_left,
+        left_from_ego: ego,
+        rectified: true,
+    };
+    NetworkCameras::new(&rig, Fit::Crop, size).unwrap()
+}
+
+/// Noise without a period, 0 to 1, another one for every seed.
+pub(crate) fn noise(seed: u64, x: usize, y: usize) -> f32 {
+    let mut hash = (seed << 44) ^ ((y as u64) << 22) ^ x as u64;
+    for _ in 0..3 {
+        hash = (hash ^ (hash >> 29)).wrapping_add(0x9e37_79b9).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    }
+    (hash >> 40) as f32 / (1 << 24) as f32
+}
+
+/// A wall of blotches eight pixels wide that are all different, at one disparity and so many rows off.
+pub(crate) fn wall(size: ImageSize, disparity: usize, rows: usize) -> [Picture; 2] {
+    let [width, height] = [size.width, size.height].map(|side| side as usize);
+    let blotch = |x: usize, y: usize| {
+        let [i, j, s, t] = [x / 8, y / 8, x % 8, y % 8];
+        let [s, t] = [s, t].map(|part| part as f32 / 8.0);
+        let [a, b, c, d] = [(0, 0), (1, 0), (0, 1), (1, 1)].map(|(a, b)| noise(9, i + a, j + b));
+        let [upper, lower] = [a + s * (b - a), c + s * (d - c)];
+        20.0 + 215.0 * (upper + t * (lower - upper))
+    };
+    [
+        Picture::new(width, height, |x, y| blotch(x + 1000, y + rows)),
+        Picture::new(width, height, |x, y| blotch(x + 1000 + disparity, y)),
+    ]
 }

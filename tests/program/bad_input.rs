@@ -87,7 +87,7 @@ fn configurations() {
             &["calibration_watch.every", "at least 1"],
         ),
         (
-            format!("{stream}{synthetic}[calibration_watch]\nsuspect_px = 2.0\n"),
+            format!("{stream}{synthetic}[calibration_watch]\nsuspect_px = 2.0\nlost_px = 1.5\n"),
             &["calibration_watch.lost_px", "1.5", "suspect_px"],
         ),
         (
