@@ -118,23 +118,26 @@ fn record(
         right_capture_time_ns: pair.right.time_ns,
         stages: occdepth_ring::StageTimes {
             capture_ns: nanoseconds(times.capture),
-            rectify_ns: nanoseconds(times.rectify),
+            // The ring has no stage for the watch. It looks at the rectified pair, so its time goes with the pair's:
+            // otherwise the stages would not add up to the frame.
+            rectify_ns: nanoseconds(times.rectify.saturating_add(times.watch)),
             infer_ns: nanoseconds(times.infer),
             label_ns: nanoseconds(times.label),
             publish_ns: 0, // the writer's to fill in
         },
-        health: health(source, state, degradation),
+        health: health(source, calibration, degradation),
         degradation,
         calibration: state,
         epipolar_error_px: calibration.and_then(Report::epipolar_error_px),
     }
 }
 
-/// The producer's judgement: grids of a rig that is not what its calibration says should not be relied on.
-fn health(source: SourceState, calibration: CalibrationState, degradation: Degradation) -> Health {
-    match calibration {
-        CalibrationState::Lost => Health::Failing,
-        CalibrationState::Suspect => Health::Degraded,
+/// The producer's judgement: grids of a rig that is not what its calibration says should not be relied on, and
+/// those of a rig of which that has not been known for long only with care.
+fn health(source: SourceState, calibration: Option<&Report>, degradation: Degradation) -> Health {
+    match calibration.map(|report| (report.state, report.overdue)) {
+        Some((State::Lost, _)) => Health::Failing,
+        Some((State::Suspect, _) | (State::Unknown, true)) => Health::Degraded,
         _ if !degradation.is_empty() || source != SourceState::Running => Health::Degraded,
         _ => Health::Ok,
     }

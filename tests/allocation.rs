@@ -6,7 +6,7 @@ use occdepth::capture::FrameSource;
 use occdepth::capture::synthetic::{Synthetic, SyntheticOptions};
 use occdepth::capture::{Pacing, PixelFormat};
 use occdepth::daemon::{GridConfig, StreamConfig};
-use occdepth::decalibration::WatchConfig;
+use occdepth::decalibration::{Finding, State, Watch, WatchConfig};
 use occdepth::engine::{
     BUNDLED_NETWORK, CpuEngine, Engine, EngineDescription, EngineError, EngineTimes,
 };
@@ -15,7 +15,8 @@ use occdepth::perception::Perception;
 use occdepth::publish::Publisher;
 use occdepth::rig::demo_rig;
 use occdepth::{Pipeline, Step};
-use occdepth_contract::{Contract, onnx::ModelProto};
+use occdepth_contract::{Contract, Normalisation, onnx::ModelProto};
+use occdepth_geometry::fit::{Fit, NetworkCameras};
 use occdepth_geometry::network::GeometryInputs;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -171,6 +172,58 @@ fn capture_rectify_label_and_publish_allocate_nothing() {
 fn the_cpu_engine_adds_none_outside_its_crate() {
     let engine = Unwatched(CpuEngine::bundled(None).unwrap());
     frames_allocate_nothing(Box::new(engine), PixelFormat::Rgb8, 5);
+}
+
+/// Every way that the watch can take: matches, no matches, the searches further up, down and to the left, alarms.
+#[test]
+fn the_calibration_watch_allocates_nothing_whatever_it_sees() {
+    let rig = demo_rig().unwrap();
+    let cameras = NetworkCameras::new(&rig, Fit::Crop, rig.image_size).unwrap();
+    let [width, height] = [rig.image_size.width, rig.image_size.height].map(|side| side as usize);
+    let hash = |x: usize, y: usize, seed: usize| {
+        let mixed = ((seed * 4096 + y / 8) * 4096 + x / 8).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        ((mixed ^ (mixed >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9) >> 40) as f32
+            / (1 << 23) as f32
+    };
+    let images = |right: &dyn Fn(usize, usize) -> f32| -> Vec<f32> {
+        let pixel = |i: usize| [i % width, i / width % height];
+        let views = 0..6 * width * height;
+        views
+            .map(|i| {
+                let [x, y] = pixel(i);
+                if i < 3 * width * height { hash(x + 800, y + 800, 1) } else { right(x, y) }
+            })
+            .collect()
+    };
+    let shown = [
+        ("good", images(&|x, y| hash(x + 808, y + 800, 1))),
+        ("lower", images(&|x, y| hash(x + 808, y + 797, 1))),
+        ("far lower", images(&|x, y| hash(x + 808, y + 760, 1))),
+        ("near", images(&|x, y| hash(x + 950, y + 800, 1))),
+        ("beyond infinity", images(&|x, y| hash(x + 770, y + 800, 1))),
+        ("another", images(&|x, y| hash(x, y, 2))),
+        ("dark", images(&|_, _| 0.0)),
+    ];
+    let normalisation = Normalisation::IMAGENET;
+    let mut watch = Watch::new(&cameras, &normalisation, &WatchConfig::default()).unwrap();
+    let mut findings = Vec::with_capacity(shown.len());
+    let mut states = Vec::with_capacity(shown.len());
+    let mut now_ns = 0;
+    let allocated = allocations(|| {
+        for (_, images) in &shown {
+            for _ in 0..150 {
+                now_ns += 100_000_000;
+                watch.observe(images, now_ns);
+            }
+            findings.push(watch.report().finding);
+            states.push(watch.report().state);
+        }
+    });
+    assert_eq!(allocated, 0);
+    // That it took them.
+    assert_eq!(states[..3], [State::Ok, State::Lost, State::Lost]);
+    assert!(findings.contains(&Finding::NegativeDisparity), "{findings:?}");
+    assert!(findings.contains(&Finding::Unmatched), "{findings:?}");
 }
 
 /// The counter counts: otherwise the tests above could not fail.

@@ -1,19 +1,28 @@
-//! The health of a source reaches the ring and the run: what clients are told, and that a run outlives its cameras.
+//! The health of a source and of its calibration reach the ring and the run: what clients are told, what is logged,
+//! and that a run outlives its cameras.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+use nalgebra::{Rotation3, Vector3};
 use occdepth::capture::synthetic::{Synthetic, SyntheticOptions};
 use occdepth::capture::{
     Capture, CaptureError, FrameSource, Pacing, SourceDescription, SourceHealth, SourceState,
 };
 use occdepth::daemon::{self, GridConfig, NetworkConfig, Outcome, StreamConfig};
+use occdepth::decalibration::WatchConfig;
+use occdepth::engine::{BUNDLED_NETWORK, Engine, EngineDescription, EngineError, EngineTimes};
+use occdepth::grid::{GridOutput, LabelOptions};
 use occdepth::perception::Perception;
 use occdepth::publish::Publisher;
 use occdepth::rig::demo_rig;
 use occdepth::{Pipeline, Step};
 use occdepth_capture::stereo::CameraHealth;
-use occdepth_ring::{Degradation, Grid, Health, Reader, ReaderOptions};
+use occdepth_contract::{Contract, onnx::ModelProto};
+use occdepth_geometry::network::GeometryInputs;
+use occdepth_ring::{CalibrationState, Degradation, Grid, Health, Reader, ReaderOptions};
 use std::collections::VecDeque;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::ThreadId;
 use std::time::Duration;
 
 /// The synthetic street as cameras that say what a script says of them.
@@ -107,4 +116,168 @@ fn a_run_outlives_lost_cameras() {
     });
     assert_eq!((outcome.unwrap(), grids, idle), (Outcome::Ended, 2, 300));
     assert!(!stop.load(Ordering::Relaxed));
+}
+
+/// An engine that labels nothing: what is published besides the labels does not depend on them.
+struct NoNetwork {
+    description: EngineDescription,
+    contract: Contract,
+}
+
+impl Engine for NoNetwork {
+    fn description(&self) -> &EngineDescription {
+        &self.description
+    }
+
+    fn contract(&self) -> &Contract {
+        &self.contract
+    }
+
+    fn bind(&mut self, _: &GeometryInputs, _: LabelOptions) -> Result<(), EngineError> {
+        Ok(())
+    }
+
+    fn run(&mut self, _: &[f32], output: GridOutput<'_>) -> Result<EngineTimes, EngineError> {
+        output.labels.fill(0);
+        Ok(EngineTimes::default())
+    }
+}
+
+/// A watched pipeline whose right camera is turned about its x axis, and has a longer lens, than its calibration says.
+fn bent(
+    pitch_deg: f64,
+    focal: f64,
+    config: &WatchConfig,
+) -> (Pipeline, StreamConfig, tempfile::TempDir) {
+    let calibrated = demo_rig().unwrap();
+    let mut actual = calibrated.clone();
+    let rotation = Rotation3::new(Vector3::new(pitch_deg.to_radians(), 0.0, 0.0));
+    actual.right_from_left = rotation.to_homogeneous() * actual.right_from_left;
+    actual.right.intrinsics.fx *= 1.0 + focal;
+    actual.right.intrinsics.fy *= 1.0 + focal;
+    let options = SyntheticOptions {
+        pacing: Pacing::Unpaced,
+        frames: Some(40),
+        ..SyntheticOptions::default()
+    };
+    let source = Synthetic::open(&actual, &options).unwrap();
+    let model = ModelProto::from_bytes(BUNDLED_NETWORK, "bundled").unwrap();
+    let engine = NoNetwork {
+        description: EngineDescription {
+            name: "none".into(),
+            network_sha256: [0; 32],
+            engine_sha256: [0; 32],
+        },
+        contract: Contract::from_model(&model, "bundled").unwrap(),
+    };
+    let grid = GridConfig::default();
+    let mut perception =
+        Perception::new(&calibrated, source.description(), Box::new(engine), None, grid).unwrap();
+    perception.watch_calibration(config).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let stream = StreamConfig {
+        socket: directory.path().join("s.sock"),
+        name: "s".into(),
+        slots: 4,
+        mode: 0o700,
+        group: None,
+    };
+    let publisher = Publisher::open(&stream, &perception).unwrap();
+    (Pipeline::new(Box::new(source), perception, publisher), stream, directory)
+}
+
+#[test]
+fn clients_are_told_how_the_calibration_is() {
+    for (pitch_deg, focal, calibration, health, error_px) in [
+        (0.0, 0.0, CalibrationState::Ok, Health::Ok, 0.0..0.1),
+        (0.0, 0.01, CalibrationState::Suspect, Health::Degraded, 0.2..0.35),
+        (0.3, 0.0, CalibrationState::Lost, Health::Failing, 0.85..1.05),
+    ] {
+        let (mut pipeline, stream, _directory) = bent(pitch_deg, focal, &WatchConfig::default());
+        let reader = Reader::connect(&stream.socket, &ReaderOptions::default()).unwrap();
+        let mut grid = Grid::new();
+        for frame in 0..40 {
+            let Step::Published { times, .. } = pipeline.step(Duration::from_secs(30)).unwrap()
+            else {
+                panic!("no grid");
+            };
+            reader.copy_newest(&mut grid).unwrap();
+            let record = &grid.published.record;
+            if frame == 0 {
+                // Nothing is known yet, and nothing is held against the rig.
+                assert_eq!(record.calibration, CalibrationState::Unknown);
+                assert_eq!((record.health, record.epipolar_error_px), (Health::Ok, None));
+            }
+            // The ring has no stage of the watch; its time is not lost.
+            let rectified = u64::try_from((times.rectify + times.watch).as_nanos()).unwrap();
+            assert_eq!(record.stages.rectify_ns, rectified);
+        }
+        let record = &grid.published.record;
+        assert_eq!((record.calibration, record.health), (calibration, health));
+        let error = record.epipolar_error_px.unwrap();
+        assert!(error_px.contains(&error), "{calibration:?}: {error} px");
+    }
+}
+
+/// Nothing in sight for longer than a measurement counts: not the same as ok. (The watch
+/// looks at so few frames that no survey ends.)
+#[test]
+fn a_calibration_that_stays_unknown_is_no_good_health() {
+    let config = WatchConfig { every: 1_000_000, stale_after_s: 3.0, ..WatchConfig::default() };
+    let (mut pipeline, stream, _directory) = bent(0.0, 0.0, &config);
+    let reader = Reader::connect(&stream.socket, &ReaderOptions::default()).unwrap();
+    let mut grid = Grid::new();
+    for frame in 0..40 {
+        pipeline.step(Duration::from_secs(30)).unwrap();
+        reader.copy_newest(&mut grid).unwrap();
+        let record = &grid.published.record;
+        assert_eq!(record.calibration, CalibrationState::Unknown, "frame {frame}");
+        let health = if frame < 30 { Health::Ok } else { Health::Degraded };
+        assert_eq!(record.health, health, "frame {frame}");
+    }
+}
+
+/// What each test's thread logged.
+struct Lines(Mutex<Vec<(ThreadId, log::Level, String)>>);
+
+static LINES: Lines = Lines(Mutex::new(Vec::new()));
+
+impl log::Log for Lines {
+    fn enabled(&self, _: &log::Metadata<'_>) -> bool {
+        true
+    }
+
+    fn log(&self, record: &log::Record<'_>) {
+        let line = (std::thread::current().id(), record.level(), record.args().to_string());
+        self.0.lock().unwrap().push(line);
+    }
+
+    fn flush(&self) {}
+}
+
+#[test]
+fn a_change_of_the_calibration_is_logged_once() {
+    // Another test of this process may have been first, with the same logger.
+    if log::set_logger(&LINES).is_ok() {
+        log::set_max_level(log::LevelFilter::Info);
+    }
+    for (pitch_deg, level, start) in [
+        (0.0, log::Level::Info, "calibration: ok, epipolar error 0.0"),
+        (0.3, log::Level::Warn, "calibration: lost, epipolar error 0.9"),
+    ] {
+        let (mut pipeline, ..) = bent(pitch_deg, 0.0, &WatchConfig::default());
+        LINES.0.lock().unwrap().clear();
+        let outcome = daemon::run(&mut pipeline, &AtomicBool::new(false), |_, _| ());
+        assert_eq!(outcome.unwrap(), Outcome::Ended);
+        let lines = LINES.0.lock().unwrap();
+        let here = std::thread::current().id();
+        let said: Vec<_> = lines
+            .iter()
+            .filter(|(thread, _, line)| *thread == here && line.starts_with("calibration"))
+            .collect();
+        assert_eq!(said.len(), 1, "{said:?}");
+        assert_eq!(said[0].1, level);
+        assert!(said[0].2.starts_with(start), "{}", said[0].2);
+        assert!(said[0].2.contains("pitch"), "{}", said[0].2);
+    }
 }
