@@ -16,6 +16,7 @@ fn a_calibration_is_drawn() {
             poses(&board, distance_m).iter().map(|pose| truth.pair(&board, pose)).collect();
         pairs[0].left[3][0] += 5.0;
         let calibration = calibrate("drawn", &board, &pairs, &robust(truth.lens)).unwrap();
+        assert_eq!(calibration.adjustment.outliers().collect::<Vec<_>>(), [[0, 0, 3]]);
         let white = vec![255; 3 * (SIZE.width * SIZE.height) as usize];
         let drawn = report(&calibration, &pairs, [&white, &white]).unwrap();
         let [width, height] = [drawn.size.width, drawn.size.height];

@@ -10,6 +10,9 @@ pub(super) struct Problem<'a> {
     pub(super) lens: Lens,
     pub(super) board: &'a [Vector3<f64>],
     pub(super) pairs: &'a [Pair],
+    /// Distances beyond this many pixels count linearly instead of squared (Huber, Ann. Math. Statist. 1964); infinite for
+    /// plain least squares.
+    pub(super) huber_px: f64,
     /// By pair, view and corner: whether it counts.
     pub(super) kept: Vec<[Vec<bool>; 2]>,
 }
@@ -68,7 +71,15 @@ impl Problem<'_> {
         all.sort_by(f64::total_cmp);
         // The median of a Rayleigh distribution is 1.1774 standard deviations of a coordinate.
         let sigma = (all[all.len() / 2] / 1.1774).max(SIGMA_MIN_PX);
-        let limit = OUTLIER_SIGMA * sigma;
+        // A gross error bends the pose of its whole board. So the worst go first, down to half of the worst that still counts;
+        // the next round, without them, knows better about the others.
+        let worst = distances
+            .iter()
+            .zip(&self.kept)
+            .flat_map(|(distances, kept)| distances.iter().flatten().zip(kept.iter().flatten()))
+            .filter(|(_, kept)| **kept)
+            .fold(0.0, |worst: f64, (distance, _)| worst.max(*distance));
+        let limit = (OUTLIER_SIGMA * sigma).max(worst / 2.0);
         let mut kept = map_corners(&distances, |distance| distance <= limit);
         for views in &mut kept {
             let most =
@@ -100,11 +111,19 @@ impl Problem<'_> {
         for (pair, views) in self.kept.iter().enumerate() {
             for (view, kept) in views.iter().enumerate() {
                 for corner in (0..kept.len()).filter(|&corner| kept[corner]) {
-                    cost += self.residual(state, pair, view, corner).norm_squared();
+                    cost += self.loss(self.residual(state, pair, view, corner).norm());
                 }
             }
         }
         cost
+    }
+
+    fn loss(&self, distance_px: f64) -> f64 {
+        if distance_px <= self.huber_px {
+            distance_px * distance_px
+        } else {
+            self.huber_px * (2.0 * distance_px - self.huber_px)
+        }
     }
 
     fn residual(&self, state: &State, pair: usize, view: usize, corner: usize) -> Vector2<f64> {
@@ -147,9 +166,17 @@ impl Problem<'_> {
                     let relation = &state.right_from_left;
                     let seen = if view == 0 { in_left } else { relation.apply(&in_left) };
                     let parameters = &state.cameras[view];
-                    let residual =
+                    let mut residual =
                         self.found(pair, view, corner) - self.lens.project(parameters, &seen);
-                    let by_seen = self.lens.derivatives(parameters, &seen, &mut by_parameters);
+                    let mut by_seen = self.lens.derivatives(parameters, &seen, &mut by_parameters);
+                    cost += self.loss(residual.norm());
+                    // Reweighted least squares: the root of the weight on both sides.
+                    let weight = (self.huber_px / residual.norm()).min(1.0).sqrt();
+                    residual *= weight;
+                    by_seen *= weight;
+                    for slope in &mut by_parameters {
+                        *slope *= weight;
+                    }
                     let by_left =
                         if view == 0 { by_seen } else { by_seen * relation.rotation.matrix() };
                     let by_pose = rigid(&by_left, &turned);
@@ -176,7 +203,6 @@ impl Problem<'_> {
                     }
                     own += by_pose.transpose() * by_pose;
                     own_right += by_pose.transpose() * residual;
-                    cost += residual.norm_squared();
                 }
             }
             poses.push((mixed, own, own_right));

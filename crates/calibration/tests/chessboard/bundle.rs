@@ -72,6 +72,24 @@ fn wrong_corners_are_left_out() {
     }
 }
 
+/// A wrong corner bends the pose of its board, which must not cost the board; with and without noise.
+#[test]
+fn gross_errors_cost_no_more_than_themselves() {
+    let board = board();
+    let truth = Truth::radial_tangential();
+    let exact: Vec<Pair> = poses(&board, 0.5).iter().map(|pose| truth.pair(&board, pose)).collect();
+    for good in [exact, noisy_pairs(&truth, &board, 0.5)] {
+        for off_px in [2.0, 5.0, 8.0] {
+            let mut pairs = good.clone();
+            pairs[0].left[3][0] += off_px;
+            pairs[6].right[53][1] -= 3.0 * off_px;
+            let found = calibrate("gross", &board, &pairs, &robust(truth.lens)).unwrap();
+            let outliers: Vec<[usize; 3]> = found.adjustment.outliers().collect();
+            assert_eq!(outliers, [[0, 0, 3], [6, 1, 53]], "{off_px} px");
+        }
+    }
+}
+
 /// The board moved between the left and the right image of a pair.
 #[test]
 fn a_pair_of_two_moments_is_left_out() {
