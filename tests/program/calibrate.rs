@@ -62,6 +62,32 @@ fn photographs_become_a_rig() {
     let said = succeed(&arguments);
     assert!(said.contains("suspicious: ") && said.contains("baseline"), "{said}");
 
+    // Too few pairs, and nine times the same one.
+    let [few, same] = ["few", "same"].map(|name| out.path().join(name));
+    fs::create_dir(&few).unwrap();
+    fs::create_dir(&same).unwrap();
+    for index in 1..=9 {
+        for view in ["left", "right"] {
+            let name = format!("{view}{index:02}.jpg");
+            fs::copy(folder.join(format!("{view}01.jpg")), same.join(&name)).unwrap();
+            if index < 5 {
+                fs::copy(folder.join(&name), few.join(&name)).unwrap();
+            }
+        }
+    }
+    for (pictures, words) in [
+        (&few, "both views of 4 of 4 pairs, expected at least 5"),
+        (&same, "the views do not determine"),
+    ] {
+        let kept = fs::read(&rig).unwrap();
+        let mut arguments = vec!["calibrate", text(pictures), "-o", text(&rig)];
+        arguments.extend(board);
+        let refused = run(&arguments);
+        assert_eq!(refused.status.code(), Some(1));
+        assert!(stderr(&refused).contains(words), "{words}: {}", stderr(&refused));
+        assert_eq!(fs::read(&rig).unwrap(), kept, "the rig that was there is gone");
+    }
+
     // Left for right; squares for corners; another board's size.
     let mut arguments = vec!["calibrate", "--left", &right, "--right", &left, "-o", text(&rig)];
     arguments.extend(board);

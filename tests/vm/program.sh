@@ -55,6 +55,19 @@ for format in UYVY NV12 RGB3 GREY RGGB RG10; do
 done
 check camera_grab_top_bottom occdepth camera grab /dev/video0 --layout top-bottom --size 640x180 --skip 0
 check camera_grab_half_picture test "$(size left.png)" = 00000280000000b4
+# Calibrating without a board in sight: it says what it sees, and a signal ends it without a rig.
+occdepth calibrate --cameras /dev/video0 /dev/video1 --size 640x360 --format YUYV --board 9x6 --square 25mm \
+    --keep kept -o board.toml > out 2> err &
+pid=$!
+looks=0
+until grep -q '^both images: found' out || [ $looks = 30 ]; do
+    sleep 1
+    looks=$((looks + 1))
+done
+kill -TERM $pid
+wait $pid
+[ $? = 1 ] && grep -q '^both images: found' out && grep -q 'no pair was kept: both images: found' err && [ ! -e board.toml ]
+verdict calibrate_without_a_board $?
 refuses camera_grab_one_camera_twice 2 'one device' occdepth camera grab /dev/video0 /dev/video0
 refuses camera_grab_no_camera 2 'does not speak V4L2' occdepth camera grab /dev/null --layout top-bottom
 refuses camera_grab_no_permission 1 '/dev/video0: permission denied; found a process outside group video' \
