@@ -12,8 +12,8 @@
 //! plane[c] = (bilinear(source, x, y)[c] / 255 - mean[c]) / std[c]
 //! ```
 //!
-//! - **Bilinear** over the four source pixels around `(x, y)`. The position is rounded to 1/65536 px at construction, and
-//!   source pixels to 1/128 grey level, so a value is within 0.02 grey levels of the exact one.
+//! - **Bilinear** over the four source pixels around `(x, y)`. The position is rounded to 1/65536 px at construction,
+//!   the rest is f32, so a value is within 0.005 grey levels of the exact one.
 //! - **Border**: a tap outside the source image is black (`BORDER_CONSTANT` of `cv::remap` with value 0):
 //!   pixels across the edge fade to black, pixels beyond it, and those whose position is NaN, are
 //!   black, that is `-mean / std`.
@@ -25,27 +25,30 @@
 //! - **Bayer** mosaics are demosaiced bilinearly: a missing colour is the mean of the two or four nearest pixels that have
 //!   it. Values of 10 and 12 bits keep their precision.
 //!
-//! The rows of the source that are needed are unpacked, once and just before they are needed, into 16 bits a channel; the
-//! interpolation then has one kind of pixel to read and no border to mind. Neither call allocates, locks or logs. One
-//! thread does the work (what a second one would bring is in `benches/results/rectify.md`).
+//! The rows of the source are unpacked, once and just before they are needed, into normalised colours; the interpolation
+//! then has one kind of pixel to read and no border to mind. Neither call allocates, locks or logs. THREADS
 
 mod kernel;
+mod normalise;
 mod picture;
+mod ring;
 mod table;
 mod unpack;
 
 use crate::capture::{Image, ImageLayoutError, PixelFormat, StereoFrame, YuvEncoding};
 pub use picture::PictureMaker;
 
-use kernel::{Normaliser, Remap, Straight};
+use kernel::{Remap, Straight};
+use normalise::Normaliser;
 use occdepth_contract::Normalisation;
 use occdepth_geometry::{
     ImageSize,
     fit::{NetworkCamera, NetworkCameras},
 };
+use ring::Ring;
 use rten_simd::SimdOp as _;
 use table::SampleTable;
-use unpack::{Canvas, Unpacker};
+use unpack::{Line, Unpacker};
 
 /// Both views of a stereo frame into the network's `images`, f32 `[2, 3, H, W]`, left first.
 #[derive(Clone, Debug)]
@@ -103,12 +106,17 @@ pub struct Rectifier {
     source: ImageSize,
     format: PixelFormat,
     output: ImageSize,
-    normaliser: Normaliser,
     unpacker: Unpacker,
-    /// Room for the rows that are needed.
-    canvas: Canvas,
-    /// `None`: the top-left corner, unchanged.
-    table: Option<SampleTable>,
+    path: Path,
+}
+
+/// The two ways from an image to planes, each with its memory.
+#[derive(Clone, Debug)]
+enum Path {
+    /// Where the map says.
+    Mapped { table: SampleTable, ring: Ring },
+    /// The top-left corner, unchanged.
+    Straight { line: Line },
 }
 
 impl Rectifier {
@@ -132,17 +140,19 @@ impl Rectifier {
         if source.width.max(source.height) > MAX_SIDE_PX {
             return Err(RectifyError::SourceSize { found: source });
         }
-        let canvas = Canvas::new(source);
-        let table = match &camera.map {
-            Some(map) => Some(SampleTable::new(map, source, canvas.stride(), output)?),
+        let unpacker = Unpacker::new(format, colour, &Normaliser::new(normalisation)?);
+        let path = match &camera.map {
+            Some(map) => {
+                let table = SampleTable::new(map, source, output)?;
+                let ring = Ring::new(source, table.slots, unpacker.black());
+                Path::Mapped { table, ring }
+            }
             None if output.width > source.width || output.height > source.height => {
                 return Err(RectifyError::Crop { source_size: source, output });
             }
-            None => None,
+            None => Path::Straight { line: Line::new(source) },
         };
-        let normaliser = Normaliser::new(normalisation)?;
-        let unpacker = Unpacker::new(format, colour);
-        Ok(Self { source, format, output, normaliser, unpacker, canvas, table })
+        Ok(Self { source, format, output, unpacker, path })
     }
 
     /// Length of the planes: 3 * H * W.
@@ -166,18 +176,20 @@ impl Rectifier {
             return Err(RectifyError::ImageSize { found: image.size, expected: self.source });
         }
         image.check()?;
-        let Self { canvas, unpacker, normaliser, output, table, .. } = self;
-        if let Some(table) = table {
-            Remap { image, unpacker, canvas, table, normaliser, planes }.dispatch();
-        } else {
-            let output = *output;
-            Straight { image, unpacker, canvas, output, normaliser, planes }.dispatch();
+        let Self { unpacker, output, path, .. } = self;
+        match path {
+            Path::Mapped { table, ring } => {
+                Remap { image, unpacker, ring, table, planes }.dispatch();
+            }
+            Path::Straight { line } => {
+                Straight { image, unpacker, line, output: *output, planes }.dispatch();
+            }
         }
         Ok(())
     }
 }
 
-/// Longest side of a source image, pixels: table entries hold coordinates in 16 bits.
+/// Longest side of a source image, pixels: so that a table entry, an index of three values per pixel, fits 32 bits.
 pub const MAX_SIDE_PX: u32 = i16::MAX as u32;
 
 /// Why an image cannot become network input.

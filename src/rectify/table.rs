@@ -1,6 +1,7 @@
 //! Where each destination pixel comes from, prepared for the inner loop.
 
 use super::RectifyError;
+use super::ring::{PIXEL, pitch};
 use occdepth_geometry::{ImageSize, rectification::RemapTable};
 use std::ops::Range;
 
@@ -9,8 +10,17 @@ use std::ops::Range;
 pub(super) struct SampleTable {
     /// Destination pixels in order, cut where they begin or cease to show the source, and at the ends of rows.
     pub(super) runs: Vec<Run>,
-    /// One per destination pixel of a [`Kind::Shown`] run, in order.
-    pub(super) taps: Vec<Tap>,
+    /// One per destination pixel of a [`Kind::Shown`] run, in order: the upper left of the four pixels around its source
+    /// position, as an index of a [`Ring`](super::ring::Ring)'s values.
+    pub(super) offsets: Vec<u32>,
+    /// The rest of the way, for each of these.
+    pub(super) rests: Vec<Rest>,
+    /// The first row that any run shows; rows are counted from the frame's, one above the image's.
+    pub(super) first_row: usize,
+    /// The slots of a ring that has all rows that a run shows when rows up to the last one that it or a run before it
+    /// shows have been brought in. Few for a camera that is about upright; as many as it has rows for one that hangs upside
+    /// down.
+    pub(super) slots: usize,
 }
 
 /// Destination pixels of one row, of one kind.
@@ -18,7 +28,7 @@ pub(super) struct SampleTable {
 pub(super) struct Run {
     pub(super) kind: Kind,
     pub(super) pixels: usize,
-    /// The source rows that they show.
+    /// The source rows that they show, counted from the frame's.
     pub(super) rows: Range<usize>,
 }
 
@@ -30,21 +40,18 @@ pub(super) enum Kind {
     Outside,
 }
 
-/// A source position: the upper left of the four pixels around it, as its index in a canvas, and the rest of the way in
-/// 1/65536 px.
+/// What is left of a source position after its whole pixels, in 1/65536 px.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Tap {
-    pub(super) at: u32,
+pub(super) struct Rest {
     pub(super) right: u16,
     pub(super) down: u16,
 }
 
 impl SampleTable {
-    /// `stride`: pixels from row to row of the canvas of a `source` image.
+    /// For images of `source` pixels, of which `output` pixels are made.
     pub(super) fn new(
         map: &RemapTable,
         source: ImageSize,
-        stride: usize,
         output: ImageSize,
     ) -> Result<Self, RectifyError> {
         let expected = output.width as usize * output.height as usize;
@@ -55,42 +62,67 @@ impl SampleTable {
                 expected: output,
             });
         }
-        let height = source.height as usize;
-        let mut runs: Vec<Run> = Vec::new();
-        let mut taps = Vec::with_capacity(expected);
-        for row in map.source.chunks(output.width as usize) {
-            let mut of_row: Option<Run> = None;
-            for &[x, y] in row {
-                let position = split(x, source.width).zip(split(y, source.height));
-                let kind = if position.is_some() { Kind::Shown } else { Kind::Outside };
-                let mut rows = height..0;
-                if let Some(((x, right), (y, down))) = position {
-                    // Frame coordinates: one more than the image's, so never negative.
-                    let at =
-                        u32::try_from(y * stride + x).expect("a canvas has at most 2^30 pixels");
-                    taps.push(Tap { at, right, down });
-                    rows = y.saturating_sub(1)..(y + 1).min(height);
-                }
-                match &mut of_row {
-                    Some(run) if run.kind == kind => {
-                        run.pixels += 1;
-                        run.rows.start = run.rows.start.min(rows.start);
-                        run.rows.end = run.rows.end.max(rows.end);
-                    }
-                    _ => runs.extend(of_row.replace(Run { kind, pixels: 1, rows })),
-                }
-            }
-            runs.extend(of_row);
-        }
-        runs.shrink_to_fit();
-        taps.shrink_to_fit();
-        Ok(Self { runs, taps })
+        let position = |&[x, y]: &[f32; 2]| split(x, source.width).zip(split(y, source.height));
+        let runs = runs(map.source.chunks(output.width as usize), position);
+        let (first_row, slots) = rows_at_a_time(&runs);
+        let pitch = pitch(source) as usize;
+        let (offsets, rests) = map
+            .source
+            .iter()
+            .filter_map(position)
+            .map(|((x, right), (y, down))| {
+                let at = u32::try_from(y % slots * pitch + x * PIXEL);
+                (at.expect("at most 3 * 32769^2, below 2^32"), Rest { right, down })
+            })
+            .unzip();
+        Ok(Self { runs, offsets, rests, first_row, slots })
     }
+}
+
+/// A pixel before a position and the rest of the way, on one axis.
+type Split = (usize, u16);
+
+fn runs<'a>(
+    rows: impl Iterator<Item = &'a [[f32; 2]]>,
+    position: impl Fn(&[f32; 2]) -> Option<(Split, Split)>,
+) -> Vec<Run> {
+    let mut runs: Vec<Run> = Vec::new();
+    for row in rows {
+        let mut of_row: Option<Run> = None;
+        for source in row {
+            let (kind, shown) = match position(source) {
+                Some((_, (y, _))) => (Kind::Shown, y..y + 2),
+                None => (Kind::Outside, 0..0),
+            };
+            match &mut of_row {
+                Some(run) if run.kind == kind => {
+                    run.pixels += 1;
+                    run.rows.start = run.rows.start.min(shown.start);
+                    run.rows.end = run.rows.end.max(shown.end);
+                }
+                _ => runs.extend(of_row.replace(Run { kind, pixels: 1, rows: shown })),
+            }
+        }
+        runs.extend(of_row);
+    }
+    runs.shrink_to_fit();
+    runs
+}
+
+/// The first row that is shown, and [`SampleTable::slots`].
+fn rows_at_a_time(runs: &[Run]) -> (usize, usize) {
+    let (mut first, mut end, mut slots) = (usize::MAX, 0, 1);
+    for run in runs.iter().filter(|run| run.kind == Kind::Shown) {
+        first = first.min(run.rows.start);
+        end = end.max(run.rows.end);
+        slots = slots.max(end - run.rows.start);
+    }
+    (first, slots)
 }
 
 /// The pixel before a position on an axis of `side` pixels, counted from the frame (one before the image), and the rest
 /// in 1/65536 px; `None` when neither this pixel nor the next is in the image.
-fn split(position: f32, side: u32) -> Option<(usize, u16)> {
+fn split(position: f32, side: u32) -> Option<Split> {
     let fixed = (f64::from(position) * FRACTION).round();
     if !(fixed > -FRACTION && fixed < FRACTION * side as f64) {
         return None; // also NaN

@@ -1,62 +1,31 @@
-//! Camera pixels as one kind of pixel: red, green, blue in 16 bits.
+//! Camera pixels as one kind of pixel: red, green and blue, already normalised.
 //!
-//! Every row that rectification needs is unpacked once, just before it is needed, into a canvas that has a black frame of
-//! one pixel around the image: what is outside of the image needs no special case any more. Bilinear demosaicing of Bayer
-//! images happens here as well.
+//! Normalising is linear and the weights of an interpolation sum to one, so it may come first: here it costs nothing,
+//! because scaling samples is a multiplication and an addition anyway. Bilinear demosaicing of Bayer images happens here as
+//! well.
 #![expect(clippy::inline_always, reason = "compiled for the instructions chosen at dispatch")]
 
 mod bayer;
 mod rgb;
 mod yuv;
 
+use super::normalise::{Affine, Normaliser};
 use crate::capture::{Image, PixelFormat, YuvEncoding};
 use occdepth_geometry::ImageSize;
 use yuv::YuvToRgb;
 
-/// Red, green, blue and nothing; white is [`WHITE`].
-pub(super) type Pixel = [i16; 4];
-
-/// 255 grey levels of 128 steps: a step is 0.008 grey levels, and white still fits 16 bits.
-pub(super) const WHITE: i16 = 255 * STEPS_PER_LEVEL;
-/// Steps of a [`Pixel`]'s channel for one grey level of 8 bits.
-pub(super) const STEPS_PER_LEVEL: i16 = 128;
-
-const BLACK: Pixel = [0; 4];
-
-/// An unpacked image in a black frame one pixel wide.
+/// One unpacked row of the image, by colour.
 #[derive(Clone, Debug)]
-pub(super) struct Canvas {
-    image: ImageSize,
-    pixels: Vec<Pixel>,
+pub(super) struct Line {
+    pub(super) red: Vec<f32>,
+    pub(super) green: Vec<f32>,
+    pub(super) blue: Vec<f32>,
 }
 
-impl Canvas {
+impl Line {
     pub(super) fn new(image: ImageSize) -> Self {
-        let pixels = (image.width as usize + 2) * (image.height as usize + 2);
-        Self { image, pixels: vec![BLACK; pixels] }
-    }
-
-    /// Pixels from one row to the next.
-    pub(super) fn stride(&self) -> usize {
-        self.image.width as usize + 2
-    }
-
-    /// Frame included, row by row; the image's pixel (x, y) is at `(y + 1) * stride + x + 1`.
-    #[inline(always)]
-    pub(super) fn pixels(&self) -> &[Pixel] {
-        &self.pixels
-    }
-
-    /// Row `y` of the image, without the frame.
-    pub(super) fn row(&self, y: usize) -> &[Pixel] {
-        let first = (y + 1) * self.stride() + 1;
-        &self.pixels[first..first + self.image.width as usize]
-    }
-
-    #[inline(always)]
-    fn row_mut(&mut self, y: usize) -> &mut [Pixel] {
-        let first = (y + 1) * self.stride() + 1;
-        &mut self.pixels[first..first + self.image.width as usize]
+        let values = vec![0.0; image.width as usize];
+        Self { red: values.clone(), green: values.clone(), blue: values }
     }
 }
 
@@ -64,52 +33,68 @@ impl Canvas {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Unpacker {
     format: PixelFormat,
+    /// For formats whose samples are colours.
+    affine: Affine,
     yuv: YuvToRgb,
+    black: [f32; 3],
 }
 
 impl Unpacker {
-    pub(super) fn new(format: PixelFormat, colour: YuvEncoding) -> Self {
-        Self { format, yuv: YuvToRgb::new(colour) }
+    pub(super) fn new(format: PixelFormat, colour: YuvEncoding, normaliser: &Normaliser) -> Self {
+        let white = match format {
+            PixelFormat::Grey10 => 1023.0,
+            PixelFormat::Grey16 => 65_535.0,
+            // Sums of four samples, see `bayer`.
+            PixelFormat::Bayer8(_) => 4.0 * 255.0,
+            PixelFormat::Bayer10(_) => 4.0 * 1023.0,
+            PixelFormat::Bayer12(_) => 4.0 * 4095.0,
+            _ => 255.0,
+        };
+        let black = [0, 1, 2].map(|channel| normaliser.form(channel, [], 0.0).1);
+        let yuv = YuvToRgb::new(colour, normaliser);
+        Self { format, affine: normaliser.affine(white), yuv, black }
     }
 
-    /// Unpacks the given rows of `image`, which must have passed [`Image::check`] and be of the canvas's size.
+    /// Normalised red, green and blue of a black pixel.
+    pub(super) fn black(&self) -> [f32; 3] {
+        self.black
+    }
+
+    /// Unpacks row `y` of `image`, which must have passed [`Image::check`] and be as wide as `line`.
     #[inline(always)]
-    pub(super) fn unpack(
-        &self,
-        image: &Image<'_>,
-        rows: std::ops::Range<usize>,
-        canvas: &mut Canvas,
-    ) {
+    pub(super) fn unpack<const FUSED: bool>(&self, image: &Image<'_>, y: usize, line: &mut Line) {
         let source = Rows { data: image.plane.data, stride: image.plane.stride_bytes };
-        for y in rows {
-            let out = canvas.row_mut(y);
-            let width = out.len();
-            match self.format {
-                PixelFormat::Rgb8 => rgb::unpack::<0>(source.row(y, 3 * width), out),
-                PixelFormat::Bgr8 => rgb::unpack::<2>(source.row(y, 3 * width), out),
-                PixelFormat::Grey8 => rgb::unpack_grey8(source.row(y, width), out),
-                PixelFormat::Grey10 => rgb::unpack_words::<10>(source.row(y, 2 * width), out),
-                PixelFormat::Grey16 => rgb::unpack_words::<16>(source.row(y, 2 * width), out),
-                PixelFormat::Yuyv => self.yuv.unpack_packed::<0>(source.row(y, 2 * width), out),
-                PixelFormat::Uyvy => self.yuv.unpack_packed::<1>(source.row(y, 2 * width), out),
-                PixelFormat::Nv12 => {
-                    let chroma = image.chroma.expect("`Image::check` refuses NV12 without it");
-                    let chroma = Rows { data: chroma.data, stride: chroma.stride_bytes };
-                    let (luma, chroma) = (source.row(y, width), chroma.row(y / 2, width));
-                    self.yuv.unpack_semi_planar(luma, chroma, out);
-                }
-                PixelFormat::Bayer8(order) => {
-                    let height = image.size.height as usize;
-                    bayer::unpack::<1>(order, 8, |y| source.row(y, width), y, height, out);
-                }
-                PixelFormat::Bayer10(order) => {
-                    let height = image.size.height as usize;
-                    bayer::unpack::<2>(order, 10, |y| source.row(y, 2 * width), y, height, out);
-                }
-                PixelFormat::Bayer12(order) => {
-                    let height = image.size.height as usize;
-                    bayer::unpack::<2>(order, 12, |y| source.row(y, 2 * width), y, height, out);
-                }
+        let (width, height) = (image.size.width as usize, image.size.height as usize);
+        let Self { affine, yuv, .. } = self;
+        match self.format {
+            PixelFormat::Rgb8 => rgb::unpack::<FUSED, 0>(affine, source.row(y, 3 * width), line),
+            PixelFormat::Bgr8 => rgb::unpack::<FUSED, 2>(affine, source.row(y, 3 * width), line),
+            PixelFormat::Grey8 => rgb::unpack_grey8::<FUSED>(affine, source.row(y, width), line),
+            PixelFormat::Grey10 => {
+                rgb::unpack_words::<FUSED, 10>(affine, source.row(y, 2 * width), line);
+            }
+            PixelFormat::Grey16 => {
+                rgb::unpack_words::<FUSED, 16>(affine, source.row(y, 2 * width), line);
+            }
+            PixelFormat::Yuyv => yuv.unpack_packed::<FUSED, 0>(source.row(y, 2 * width), line),
+            PixelFormat::Uyvy => yuv.unpack_packed::<FUSED, 1>(source.row(y, 2 * width), line),
+            PixelFormat::Nv12 => {
+                let chroma = image.chroma.expect("`Image::check` refuses NV12 without it");
+                let chroma = Rows { data: chroma.data, stride: chroma.stride_bytes };
+                let (luma, chroma) = (source.row(y, width), chroma.row(y / 2, width));
+                yuv.unpack_semi_planar::<FUSED>(luma, chroma, line);
+            }
+            PixelFormat::Bayer8(order) => {
+                let rows = bayer::Rows::<1>::new(|y| source.row(y, width), y, height);
+                bayer::unpack::<FUSED, 1, 8>(affine, order, rows, line);
+            }
+            PixelFormat::Bayer10(order) => {
+                let rows = bayer::Rows::<2>::new(|y| source.row(y, 2 * width), y, height);
+                bayer::unpack::<FUSED, 2, 10>(affine, order, rows, line);
+            }
+            PixelFormat::Bayer12(order) => {
+                let rows = bayer::Rows::<2>::new(|y| source.row(y, 2 * width), y, height);
+                bayer::unpack::<FUSED, 2, 12>(affine, order, rows, line);
             }
         }
     }

@@ -13,86 +13,106 @@
 //! chroma around 128.
 #![expect(clippy::inline_always, reason = "compiled for the instructions chosen at dispatch")]
 
-use super::{Pixel, STEPS_PER_LEVEL, WHITE};
+use super::super::normalise::{Normaliser, multiply_add};
+use super::Line;
 use crate::capture::{YuvEncoding, YuvMatrix, YuvRange};
 
-/// Factors in fixed point: a [`Pixel`]'s steps for one code, times 2^[`BITS`].
+/// Codes to normalised colours.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct YuvToRgb {
-    luma: i32,
-    red_v: i32,
-    green_u: i32,
-    green_v: i32,
-    blue_u: i32,
-    /// What the offsets of luma and chroma add to red, green and blue, and half a step for rounding.
-    offset: [i32; 3],
+    red: Colour,
+    green: Colour,
+    blue: Colour,
+}
+
+/// `clamp(luma * Y + u * U + v * V + offset, black, white)`, normalised.
+#[derive(Clone, Copy, Debug)]
+struct Colour {
+    luma: f32,
+    u: f32,
+    v: f32,
+    offset: f32,
+    black: f32,
+    white: f32,
 }
 
 impl YuvToRgb {
-    pub(super) fn new(encoding: YuvEncoding) -> Self {
+    pub(super) fn new(encoding: YuvEncoding, normaliser: &Normaliser) -> Self {
         let (kr, kb) = match encoding.matrix {
             YuvMatrix::Bt601 => (0.299, 0.114),
             YuvMatrix::Bt709 => (0.2126, 0.0722),
         };
         let kg = 1.0 - kr - kb;
         let (luma, chroma, black) = match encoding.range {
-            YuvRange::Limited => (255.0 / 219.0, 255.0 / 224.0, 16),
-            YuvRange::Full => (1.0, 1.0, 0),
+            YuvRange::Limited => (1.0 / 219.0, 1.0 / 224.0, 16.0),
+            YuvRange::Full => (1.0 / 255.0, 1.0 / 255.0, 0.0),
         };
-        #[expect(clippy::cast_possible_truncation, reason = "below 2^31: at most 2.2 * 128 * 2^15")]
-        let fixed = |factor: f64| {
-            (factor * f64::from(STEPS_PER_LEVEL) * f64::from(1 << BITS)).round() as i32
+        let (u, v) = (2.0 * (1.0 - kb) * chroma, 2.0 * (1.0 - kr) * chroma);
+        let colour = |channel, u: f64, v: f64| {
+            let offset = -(luma * black + (u + v) * 128.0);
+            let ([luma, u, v], offset) = normaliser.form(channel, [luma, u, v], offset);
+            let [black, white] = [0.0, 1.0].map(|level| normaliser.form(channel, [], level).1);
+            Colour { luma, u, v, offset, black, white }
         };
-        let luma = fixed(luma);
-        let red_v = fixed(2.0 * (1.0 - kr) * chroma);
-        let green_u = fixed(2.0 * (1.0 - kb) * kb / kg * chroma);
-        let green_v = fixed(2.0 * (1.0 - kr) * kr / kg * chroma);
-        let blue_u = fixed(2.0 * (1.0 - kb) * chroma);
-        let base = (1 << (BITS - 1)) - black * luma;
-        let offset = [base - 128 * red_v, base + 128 * (green_u + green_v), base - 128 * blue_u];
-        Self { luma, red_v, green_u, green_v, blue_u, offset }
+        Self {
+            red: colour(0, 0.0, v),
+            green: colour(1, -u * kb / kg, -v * kr / kg),
+            blue: colour(2, u, 0.0),
+        }
     }
 
     /// 4 bytes for two neighbours, which share their chroma; LUMA is the position of the first luma (0: Y0 U Y1 V,
     /// 1: U Y0 V Y1).
     #[inline(always)]
-    pub(super) fn unpack_packed<const LUMA: usize>(&self, row: &[u8], out: &mut [Pixel]) {
-        for (two, q) in out.as_chunks_mut::<2>().0.iter_mut().zip(row.as_chunks::<4>().0) {
-            let chroma = self.chroma(q[1 - LUMA], q[3 - LUMA]);
-            *two = [self.pixel(q[LUMA], chroma), self.pixel(q[2 + LUMA], chroma)];
-        }
+    pub(super) fn unpack_packed<const FUSED: bool, const LUMA: usize>(
+        &self,
+        row: &[u8],
+        line: &mut Line,
+    ) {
+        let pairs = row.as_chunks::<4>().0.iter();
+        let codes = pairs.map(|quad| {
+            let quad = quad.map(f32::from);
+            [quad[LUMA], quad[2 + LUMA], quad[1 - LUMA], quad[3 - LUMA]]
+        });
+        self.pairs::<FUSED>(codes, line);
     }
 
     /// A row of luma, and a row of U V pairs that each serve two neighbours.
     #[inline(always)]
-    pub(super) fn unpack_semi_planar(&self, luma: &[u8], chroma: &[u8], out: &mut [Pixel]) {
+    pub(super) fn unpack_semi_planar<const FUSED: bool>(
+        &self,
+        luma: &[u8],
+        chroma: &[u8],
+        line: &mut Line,
+    ) {
         let pairs = luma.as_chunks::<2>().0.iter().zip(chroma.as_chunks::<2>().0);
-        for (two, (y, &[u, v])) in out.as_chunks_mut::<2>().0.iter_mut().zip(pairs) {
-            let chroma = self.chroma(u, v);
-            *two = [self.pixel(y[0], chroma), self.pixel(y[1], chroma)];
+        self.pairs::<FUSED>(pairs.map(|(y, c)| [y[0], y[1], c[0], c[1]].map(f32::from)), line);
+    }
+
+    /// Both luma codes, U and V of each two neighbours.
+    #[inline(always)]
+    fn pairs<const FUSED: bool>(&self, codes: impl Iterator<Item = [f32; 4]>, line: &mut Line) {
+        let (red, green) = (line.red.as_chunks_mut::<2>().0, line.green.as_chunks_mut::<2>().0);
+        let out = red.iter_mut().zip(green).zip(line.blue.as_chunks_mut::<2>().0);
+        for (((red, green), blue), [first, second, u, v]) in out.zip(codes) {
+            let of_red = multiply_add::<FUSED>(v, self.red.v, self.red.offset);
+            let of_green = multiply_add::<FUSED>(u, self.green.u, self.green.offset);
+            let of_green = multiply_add::<FUSED>(v, self.green.v, of_green);
+            let of_blue = multiply_add::<FUSED>(u, self.blue.u, self.blue.offset);
+            *red = [first, second].map(|luma| self.red.with::<FUSED>(luma, of_red));
+            *green = [first, second].map(|luma| self.green.with::<FUSED>(luma, of_green));
+            *blue = [first, second].map(|luma| self.blue.with::<FUSED>(luma, of_blue));
         }
-    }
-
-    /// What chroma and all offsets add to each colour.
-    #[inline(always)]
-    fn chroma(&self, u: u8, v: u8) -> [i32; 3] {
-        let (u, v) = (i32::from(u), i32::from(v));
-        [
-            self.offset[0] + self.red_v * v,
-            self.offset[1] - self.green_u * u - self.green_v * v,
-            self.offset[2] + self.blue_u * u,
-        ]
-    }
-
-    #[inline(always)]
-    fn pixel(&self, luma: u8, chroma: [i32; 3]) -> Pixel {
-        let luma = self.luma * i32::from(luma);
-        #[expect(clippy::cast_possible_truncation, reason = "clamped to 0..=WHITE")]
-        let colour = |c: i32| ((luma + c) >> BITS).clamp(0, WHITE.into()) as i16;
-        [colour(chroma[0]), colour(chroma[1]), colour(chroma[2]), 0]
     }
 }
 
-/// Of a factor's fraction. A factor is then within 2^-16 steps of its value: summed over 8-bit codes 0.01 steps.
-/// Sums stay below 2^31: 255 * 128 * 2^15 * (1.2 + 2.2).
-const BITS: u32 = 14;
+impl Colour {
+    /// The colour of a pixel; `chroma`: what chroma and the offsets add to it.
+    #[inline(always)]
+    fn with<const FUSED: bool>(&self, luma: f32, chroma: f32) -> f32 {
+        let value = multiply_add::<FUSED>(luma, self.luma, chroma);
+        // Comparisons become single instructions, which `f32::clamp` (it keeps NaN) does not; nothing here is NaN.
+        let value = if value > self.black { value } else { self.black };
+        if value < self.white { value } else { self.white }
+    }
+}
