@@ -4,7 +4,7 @@
 
 use occdepth::capture::FrameSource;
 use occdepth::capture::synthetic::{Synthetic, SyntheticOptions};
-use occdepth::capture::{Pacing, PixelFormat};
+use occdepth::capture::{BayerOrder, Image, Pacing, PixelFormat, Plane, YuvEncoding};
 use occdepth::daemon::{GridConfig, StreamConfig};
 use occdepth::decalibration::{Finding, State, Watch, WatchConfig};
 use occdepth::engine::{
@@ -13,11 +13,14 @@ use occdepth::engine::{
 use occdepth::grid::{GridOutput, LabelOptions, Labeller};
 use occdepth::perception::Perception;
 use occdepth::publish::Publisher;
+use occdepth::rectify::Rectifier;
 use occdepth::rig::demo_rig;
 use occdepth::{Pipeline, Step};
 use occdepth_contract::{Contract, Normalisation, onnx::ModelProto};
-use occdepth_geometry::fit::{Fit, NetworkCameras};
-use occdepth_geometry::network::GeometryInputs;
+use occdepth_geometry::ImageSize;
+use occdepth_geometry::fit::{Fit, NetworkCamera, NetworkCameras};
+use occdepth_geometry::network::{GeometryInputs, View};
+use occdepth_geometry::rectification::RemapTable;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::time::Duration;
@@ -224,6 +227,54 @@ fn the_calibration_watch_allocates_nothing_whatever_it_sees() {
     assert_eq!(states[..3], [State::Ok, State::Lost, State::Lost]);
     assert!(findings.contains(&Finding::NegativeDisparity), "{findings:?}");
     assert!(findings.contains(&Finding::Unmatched), "{findings:?}");
+}
+
+/// The demo rig is rectified already, so the frames above take no map; these do, from every kind of pixel.
+#[test]
+fn rectification_by_a_map_allocates_nothing() {
+    let size = ImageSize { width: 64, height: 48 };
+    let normalisation = Normalisation { mean: [0.5; 3], std: [0.25; 3] };
+    // Turned a little, and beyond the image in the corners.
+    let position = |i: u32| {
+        let (x, y) = ((i % size.width) as f32, (i / size.width) as f32);
+        [x + 0.2 * y - 4.5, y - 0.2 * x + 6.5]
+    };
+    let map = RemapTable { size, source: (0..size.width * size.height).map(position).collect() };
+    let view =
+        View { k: nalgebra::Matrix3::identity(), cam_from_ego: nalgebra::Matrix4::identity() };
+    for format in [
+        PixelFormat::Rgb8,
+        PixelFormat::Bgr8,
+        PixelFormat::Grey8,
+        PixelFormat::Grey10,
+        PixelFormat::Grey16,
+        PixelFormat::Yuyv,
+        PixelFormat::Uyvy,
+        PixelFormat::Nv12,
+        PixelFormat::Bayer8(BayerOrder::Rggb),
+        PixelFormat::Bayer10(BayerOrder::Rggb),
+        PixelFormat::Bayer12(BayerOrder::Rggb),
+    ] {
+        // More than any format needs, in rows of the widest.
+        let data = vec![100; 3 * 64 * 48];
+        let plane = Plane { data: &data, stride_bytes: 3 * 64 };
+        let chroma = (format == PixelFormat::Nv12).then_some(plane);
+        let image = Image { format, size, plane, chroma };
+        for map in [Some(map.clone()), None] {
+            let camera = NetworkCamera { view, map };
+            let encoding = YuvEncoding::default();
+            let mut rectifier =
+                Rectifier::new(size, format, encoding, &camera, size, &normalisation).unwrap();
+            let mut planes = vec![0.0; rectifier.values()];
+            // The first frame as well: all memory is taken at the start.
+            let allocated = allocations(|| {
+                for _ in 0..2 {
+                    rectifier.rectify(&image, &mut planes).unwrap();
+                }
+            });
+            assert_eq!(allocated, 0, "{format:?}, map: {}", camera.map.is_some());
+        }
+    }
 }
 
 /// The counter counts: otherwise the tests above could not fail.
