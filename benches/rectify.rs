@@ -1,38 +1,55 @@
-//! Rectifying a 1280x720 YUYV pair to the network's `[2, 3, 370, 1220]`, against copying as many
-//! bytes as the pass reads and writes.
+//! Rectifying a 1280x720 pair to the network's `[2, 3, 370, 1220]` and to `[2, 3, 720, 1280]`, from every kind of pixel,
+//! against copying as many bytes as the planes have. Times are processor time of the thread, which does not count waiting
+//! for a core on a busy machine.
 #![allow(missing_docs, reason = "criterion's macros make undocumented items")]
 #![allow(clippy::unwrap_used, reason = "a bench fails by panicking")]
 
+use criterion::measurement::{Measurement, ValueFormatter, WallTime};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use nalgebra::{Matrix4, Rotation3};
-use occdepth::capture::{Image, PixelFormat, Stamp, StereoFrame, YuvEncoding};
+use occdepth::capture::{BayerOrder, Image, PixelFormat, Stamp, StereoFrame, YuvEncoding};
 use occdepth::rectify::StereoRectifier;
 use occdepth_contract::Normalisation;
 use occdepth_geometry::ImageSize;
 use occdepth_geometry::camera::{Camera, Distortion, Intrinsics};
 use occdepth_geometry::fit::{Fit, NetworkCameras};
 use occdepth_geometry::rig::StereoRig;
+use rustix::time::{ClockId, clock_gettime};
 use std::hint::black_box;
+use std::time::Duration;
 
 criterion_group! {
     name = benches;
-    config = Criterion::default().sample_size(20);
+    config = Criterion::default().sample_size(20).with_measurement(ProcessorTime);
     targets = rectify
 }
 criterion_main!(benches);
 
-fn rectify(criterion: &mut Criterion) {
-    let mapped = NetworkCameras::new(&rig(false), Fit::Rectify, NETWORK).unwrap();
-    let straight = NetworkCameras::new(&rig(true), Fit::Crop, NETWORK).unwrap();
+fn rectify(criterion: &mut Criterion<ProcessorTime>) {
+    for output in [ImageSize { width: 1220, height: 370 }, CAMERA] {
+        to(criterion, output);
+    }
+}
+
+fn to(criterion: &mut Criterion<ProcessorTime>, output: ImageSize) {
+    let mapped = NetworkCameras::new(&rig(false), Fit::Rectify, output).unwrap();
+    let straight = NetworkCameras::new(&rig(true), Fit::Crop, output).unwrap();
     assert!(mapped.left.map.is_some() && straight.left.map.is_none());
 
-    let mut images = vec![0.0_f32; 2 * 3 * PIXELS];
-    let mut group = criterion.benchmark_group("rectify_1280x720_pair_to_2x3x370x1220");
+    let values = 2 * 3 * output.width as usize * output.height as usize;
+    let mut images = vec![0.0_f32; values];
+    let name = format!("rectify_1280x720_pair_to_2x3x{}x{}", output.height, output.width);
+    let mut group = criterion.benchmark_group(name);
     for (name, format) in [
         ("yuyv", PixelFormat::Yuyv),
         ("nv12", PixelFormat::Nv12),
         ("rgb8", PixelFormat::Rgb8),
         ("grey8", PixelFormat::Grey8),
+        ("grey10", PixelFormat::Grey10),
+        ("grey16", PixelFormat::Grey16),
+        ("bayer8", PixelFormat::Bayer8(BayerOrder::Rggb)),
+        ("bayer10", PixelFormat::Bayer10(BayerOrder::Rggb)),
+        ("bayer12", PixelFormat::Bayer12(BayerOrder::Rggb)),
     ] {
         let [left, right] = [1, 2].map(|seed| noise(seed, format.image_bytes(CAMERA)));
         let frame = frame(format, &left, &right);
@@ -46,21 +63,52 @@ fn rectify(criterion: &mut Criterion) {
             )
             .unwrap();
             group.bench_function(format!("{name}_{path}"), |bencher| {
-                bencher.iter(|| rectifier.rectify(black_box(&frame), black_box(&mut images)));
+                bencher.iter(|| {
+                    rectifier.rectify(black_box(&frame), black_box(&mut images)).unwrap();
+                });
             });
         }
     }
 
-    // The baseline: the bytes that the YUYV pass must read (pixels, and 8 bytes of table per
-    // destination pixel) and write, moved by memcpy: half of them read, half of them written.
-    let moved = 2 * (PixelFormat::Yuyv.image_bytes(CAMERA) + PIXELS * (8 + 3 * 4));
-    let source = noise(3, moved / 2);
-    let mut target = vec![0_u8; moved / 2];
-    group.throughput(Throughput::Bytes(moved as u64));
-    group.bench_function("baseline_memcpy_of_the_same_bytes", |bencher| {
-        bencher.iter(|| black_box(&mut target).copy_from_slice(black_box(&source)));
+    let source = images.clone();
+    group.throughput(Throughput::Bytes(2 * size_of_val(source.as_slice()) as u64));
+    group.bench_function("baseline_memcpy_of_the_planes", |bencher| {
+        bencher.iter(|| black_box(&mut images).copy_from_slice(black_box(&source)));
     });
     group.finish();
+}
+
+/// Of the thread.
+struct ProcessorTime;
+
+impl Measurement for ProcessorTime {
+    type Intermediate = Duration;
+    type Value = Duration;
+
+    fn start(&self) -> Duration {
+        let time = clock_gettime(ClockId::ThreadCPUTime);
+        Duration::try_from(time).unwrap()
+    }
+
+    fn end(&self, start: Duration) -> Duration {
+        self.start().saturating_sub(start)
+    }
+
+    fn add(&self, a: &Duration, b: &Duration) -> Duration {
+        *a + *b
+    }
+
+    fn zero(&self) -> Duration {
+        Duration::ZERO
+    }
+
+    fn to_f64(&self, value: &Duration) -> f64 {
+        WallTime.to_f64(value)
+    }
+
+    fn formatter(&self) -> &dyn ValueFormatter {
+        WallTime.formatter()
+    }
 }
 
 fn frame<'a>(format: PixelFormat, left: &'a [u8], right: &'a [u8]) -> StereoFrame<'a> {
@@ -111,8 +159,6 @@ fn noise(seed: u64, bytes: usize) -> Vec<u8> {
 }
 
 const CAMERA: ImageSize = ImageSize { width: 1280, height: 720 };
-const NETWORK: ImageSize = ImageSize { width: 1220, height: 370 };
-const PIXELS: usize = 1220 * 370;
 /// `ImageNet`.
 const NORMALISATION: Normalisation =
     Normalisation { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] };
