@@ -53,7 +53,7 @@ pub(crate) struct Arguments {
     board: [usize; 2],
 
     /// Side of one square, such as 25mm, 2.5cm or 0.025 (metres); measure it over ten squares
-    #[arg(long, value_name = "LENGTH", value_parser = parse_length)]
+    #[arg(long, value_name = "LENGTH", value_parser = parse_length, allow_hyphen_values = true)]
     square: f64,
 
     /// Lens model: radial-tangential with 4, 5 or 8 coefficients, or kannala-brandt for fisheyes
