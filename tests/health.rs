@@ -65,6 +65,14 @@ fn pipeline(script: &[(SourceState, u64)]) -> (Pipeline, StreamConfig, tempfile:
     let engine = daemon::open_engine(&NetworkConfig::default()).unwrap();
     let grid = GridConfig::default();
     let perception = Perception::new(&rig, source.description(), engine, None, grid).unwrap();
+    streamed(Box::new(source), perception)
+}
+
+/// With a stream of its own.
+fn streamed(
+    source: Box<dyn FrameSource>,
+    perception: Perception,
+) -> (Pipeline, StreamConfig, tempfile::TempDir) {
     let directory = tempfile::tempdir().unwrap();
     let stream = StreamConfig {
         socket: directory.path().join("s.sock"),
@@ -74,7 +82,7 @@ fn pipeline(script: &[(SourceState, u64)]) -> (Pipeline, StreamConfig, tempfile:
         group: None,
     };
     let publisher = Publisher::open(&stream, &perception).unwrap();
-    (Pipeline::new(Box::new(source), perception, publisher), stream, directory)
+    (Pipeline::new(source, perception, publisher), stream, directory)
 }
 
 #[test]
@@ -174,16 +182,7 @@ fn bent(
     let mut perception =
         Perception::new(&calibrated, source.description(), Box::new(engine), None, grid).unwrap();
     perception.watch_calibration(config).unwrap();
-    let directory = tempfile::tempdir().unwrap();
-    let stream = StreamConfig {
-        socket: directory.path().join("s.sock"),
-        name: "s".into(),
-        slots: 4,
-        mode: 0o700,
-        group: None,
-    };
-    let publisher = Publisher::open(&stream, &perception).unwrap();
-    (Pipeline::new(Box::new(source), perception, publisher), stream, directory)
+    streamed(Box::new(source), perception)
 }
 
 #[test]

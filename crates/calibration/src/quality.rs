@@ -82,6 +82,12 @@ pub fn calibrate(
 }
 
 impl Calibration {
+    /// Whether corners lie so far from where they project to (an RMS beyond [`POOR_RMS_PX`]) that the pictures cannot have
+    /// been what they were taken for.
+    pub fn is_poor(&self) -> bool {
+        self.adjustment.rms_px() > POOR_RMS_PX
+    }
+
     /// Vertical disparity of a pair that was, or was not, used; all corners count. `None` where no corner lies in front of
     /// both rectified cameras.
     ///
@@ -164,5 +170,7 @@ fn camera_from_ego() -> Matrix4<f64> {
     Matrix3::new(0.0, -1.0, 0.0, 0.0, 0.0, -1.0, 1.0, 0.0, 0.0).to_homogeneous()
 }
 
+/// Sharp pictures of a flat board leave 0.1 to 0.3 px, blurred ones twice that.
+pub const POOR_RMS_PX: f64 = 1.0;
 /// Cosine of 84 degrees off the axis: a pinhole image stretches without bound beyond.
 const FRONT: f64 = 0.1;

@@ -3,7 +3,7 @@
 use nalgebra::Vector3;
 use occdepth::calibrate::files::{Found, Without};
 use occdepth_calibration::board::Board;
-use occdepth_calibration::quality::Calibration;
+use occdepth_calibration::quality::{Calibration, POOR_RMS_PX};
 use occdepth_calibration::suspicions::suspicions;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -102,7 +102,7 @@ pub(super) fn text(calibration: &Calibration, board: &Board, found: &Found) -> S
     for wanting in coverage.wanting() {
         text += &format!("better with {wanting}\n");
     }
-    for suspicion in suspicions(&calibration.rig) {
+    for suspicion in suspicious(calibration) {
         text += &format!("suspicious: {suspicion}\n");
     }
     text += "mount     left_from_ego is not known from a board: measure it and set it in the rig file\n";
@@ -164,8 +164,21 @@ pub(super) fn json(calibration: &Calibration, board: &Board, found: &Found) -> V
         "pairs_without_board": without,
         "covered": [calibration.coverage.covered(0), calibration.coverage.covered(1)],
         "wanting": wanting,
-        "suspicions": suspicions(&calibration.rig).iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "suspicions": suspicious(calibration),
     })
+}
+
+/// What should be looked into before the rig is used.
+fn suspicious(calibration: &Calibration) -> Vec<String> {
+    let poor = calibration.is_poor().then(|| {
+        format!(
+            "RMS: found {:.2} px, expected at most {POOR_RMS_PX} px: the board was bent, moved between the two images of many \
+             pairs, or the lens is another one",
+            calibration.adjustment.rms_px()
+        )
+    });
+    let rig = suspicions(&calibration.rig);
+    poor.into_iter().chain(rig.iter().map(ToString::to_string)).collect()
 }
 
 /// Why the first pair without a board is one, as an error's cause.

@@ -198,9 +198,8 @@ impl Device {
         }
     }
 
-    /// Whether what is written to a control goes nowhere: "a new value for a volatile control will be ignored unless
-    /// `EXECUTE_ON_WRITE` is set" (the kernel's documentation of `VIDIOC_QUERYCTRL`), and an inactive one waits for
-    /// another control.
+    /// Whether what is written to a control goes nowhere: V4L2 drops writes to a volatile control that does not execute on
+    /// write (kernel documentation of `VIDIOC_QUERYCTRL`, control flags), and an inactive one waits for another control.
     fn is_idle(&self, control: &Control) -> Result<bool, DeviceError> {
         let mut query = abi::QueryExtControl { id: control.id, ..abi::QueryExtControl::ZERO };
         match self.try_call(&abi::QUERY_EXT_CTRL, &mut query) {
