@@ -70,7 +70,7 @@ wait $pid
 verdict calibrate_without_a_board $?
 refuses camera_grab_one_camera_twice 2 'one device' occdepth camera grab /dev/video0 /dev/video0
 refuses camera_grab_no_camera 2 'does not speak V4L2' occdepth camera grab /dev/null --layout top-bottom
-refuses camera_grab_no_permission 1 '/dev/video0: permission denied; found a process outside group video' \
+refuses camera_grab_no_permission 1 '/dev/video[01]: permission denied; found a process outside group video' \
     vivid-tests as-nobody /bin/occdepth camera grab /dev/video0 /dev/video1 --size 640x360
 refuses camera_probe_no_permission 1 'usermod --append --groups video' \
     vivid-tests as-nobody /bin/occdepth camera probe /dev/video0

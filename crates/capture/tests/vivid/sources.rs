@@ -157,7 +157,8 @@ pub(crate) fn dropped_buffers_are_counted() {
     let mut source = open_with(&options()).unwrap();
     pairs(&mut source, 3);
     set(LEFT, DROPPED, 50);
-    let missed: u32 = pairs(&mut source, 15).iter().map(|(dropped, _)| dropped).sum();
+    // Each image is dropped with even chances: that 40 pairs cost no more than 5 happens once in ten million times.
+    let missed: u32 = pairs(&mut source, 40).iter().map(|(dropped, _)| dropped).sum();
     set(LEFT, DROPPED, 0);
     let left = camera(&source, 0);
     assert!(missed > 5 && left.dropped > 5 && left.gaps > 3, "{missed} {left:?}");
