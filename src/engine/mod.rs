@@ -24,9 +24,12 @@
 //! assert!(matches!(refused, Err(EngineError::Read { .. })));
 //! ```
 
+pub mod build;
+pub mod cache;
 pub mod cpu;
 mod error;
 mod geometry;
+pub mod recipe;
 
 pub use cpu::{BUNDLED_NAME, BUNDLED_NETWORK, CpuEngine};
 pub use error::EngineError;
