@@ -21,6 +21,7 @@
 //! | [`daemon`] | configuration, and a pipeline assembled from it |
 //! | [`stages`] | where the time went |
 //! | [`rig`] | reading rig files |
+//! | [`doctor`] | every precondition of running here, with a verdict and a mend |
 //!
 //! The mathematics (cameras, rectification, where a voxel falls in an image) is in `occdepth-geometry`, shared
 //! with training, so that both compute it alike. What a network promises is in `occdepth-contract`.
@@ -53,6 +54,7 @@ pub mod calibrate;
 pub mod capture;
 pub mod daemon;
 pub mod decalibration;
+pub mod doctor;
 pub mod engine;
 pub mod grid;
 pub mod perception;

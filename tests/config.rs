@@ -1,7 +1,9 @@
 //! The configuration of `occdepth run`: what it accepts, what it refuses, and that nothing makes it panic.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
-use occdepth::daemon::{Config, ConfigError, ControlConfig, PairingConfig, SourceConfig};
+use occdepth::daemon::{
+    BuildPolicy, Config, ConfigError, ControlConfig, EngineChoice, PairingConfig, SourceConfig,
+};
 use occdepth::decalibration::WatchConfig;
 use proptest::prelude::*;
 use std::path::Path;
@@ -36,6 +38,23 @@ fn what_is_not_said_has_its_documented_value() {
     assert_eq!((config.stream.mode, config.stream.slots), (0o660, 8));
     assert!(config.grid.confidence && !config.grid.unseen_unknown);
     assert_eq!((config.network.file, config.network.threads), (None, None));
+}
+
+#[test]
+fn an_engine_is_configured_by_recipe() {
+    let start = "[source]\nkind = 'synthetic'\n[stream]\nsocket = 's.sock'\n";
+    let config = parse(start).unwrap().network;
+    assert_eq!((config.engine, config.build), (EngineChoice::Auto, BuildPolicy::Never));
+    let text =
+        "[network]\nengine = 'tensorrt'\nrecipe = 'street.toml'\ncache = 'cache'\nbuild = 'auto'\n";
+    let config = parse(&format!("{start}{text}")).unwrap().network;
+    assert_eq!((config.engine, config.build), (EngineChoice::TensorRt, BuildPolicy::Auto));
+    assert!(config.recipe.unwrap().ends_with("street.toml"));
+    assert!(config.cache.unwrap().ends_with("cache"));
+    let both = parse(&format!("{start}{text}file = 'street.onnx'\n")).unwrap_err().to_string();
+    assert!(both.contains("`network.file`") && both.contains("network.recipe"), "{both}");
+    let neither = parse(&format!("{start}[network]\nengine = 'npu'\n")).unwrap_err().to_string();
+    assert!(neither.contains("npu") && neither.contains("tensorrt"), "{neither}");
 }
 
 #[test]

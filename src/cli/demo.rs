@@ -2,7 +2,7 @@
 
 use super::{Failure, output, setup, table};
 use occdepth::daemon::{
-    self, Config, GridConfig, NetworkConfig, Outcome, SourceConfig, StreamConfig,
+    self, Config, EngineChoice, GridConfig, NetworkConfig, Outcome, SourceConfig, StreamConfig,
 };
 use occdepth::decalibration::WatchConfig;
 use std::fs::{self, DirBuilder};
@@ -63,8 +63,9 @@ pub(crate) fn run(arguments: &Arguments, verbose: u8) -> Result<(), Failure> {
         },
         network: NetworkConfig {
             file: arguments.network.clone(),
-            origin_m: None,
+            engine: EngineChoice::Cpu,
             threads: arguments.threads,
+            ..NetworkConfig::default()
         },
         grid: GridConfig::default(),
         calibration_watch: WatchConfig::default(),

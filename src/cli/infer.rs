@@ -4,7 +4,8 @@ use super::draw::{self, Palette};
 use super::{Failure, output, setup};
 use occdepth::capture::Capture;
 use occdepth::daemon::{
-    GridConfig, NetworkConfig, SourceConfig, open_engine, open_perception, open_source,
+    EngineChoice, GridConfig, NetworkConfig, SourceConfig, open_engine, open_perception,
+    open_source,
 };
 use occdepth::rig::read_rig;
 use occdepth::stages::StageTimes;
@@ -76,8 +77,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
     let network = NetworkConfig {
         file: arguments.network.clone(),
+        engine: EngineChoice::Cpu,
         origin_m: arguments.origin,
         threads: arguments.threads,
+        ..NetworkConfig::default()
     };
     let grid = GridConfig { unknown_below: arguments.unknown_below, ..GridConfig::default() };
 

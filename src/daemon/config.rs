@@ -123,14 +123,49 @@ pub enum SourceConfig {
 
 /// The network that runs.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, default)]
 pub struct NetworkConfig {
-    /// The exported ONNX; the bundled network when absent.
+    /// The exported ONNX; the bundled network when absent. Not beside `recipe`, which names it.
     pub file: Option<PathBuf>,
+    /// What runs it.
+    pub engine: EngineChoice,
+    /// How its engine is built (`engines/*.toml`); fp16 of `file` when absent.
+    pub recipe: Option<PathBuf>,
+    /// Where engines are kept; the user's own place when absent.
+    pub cache: Option<PathBuf>,
+    /// Whether a missing or stale engine is built at the start, which takes minutes.
+    pub build: BuildPolicy,
+    /// Where `libnvinfer` lies, when the loader does not find it.
+    pub tensorrt: Option<PathBuf>,
     /// Origin of the voxel grid in metres (ego frame), for networks whose grid has one per scene.
     pub origin_m: Option<[f64; 3]>,
     /// Threads of the CPU engine; all cores when absent.
     pub threads: Option<usize>,
+}
+
+/// What runs a network.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EngineChoice {
+    /// `TensorRT` where there is an NVIDIA GPU, else the CPU. Where there is a GPU and no `TensorRT`, the CPU with a
+    /// warning; which of them it was is in the engine's description.
+    #[default]
+    Auto,
+    /// The CPU.
+    Cpu,
+    /// `TensorRT`; anything that keeps it from running is an error.
+    TensorRt,
+}
+
+/// Whether a missing or stale engine is built at the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BuildPolicy {
+    /// It is an error that names the command to run.
+    #[default]
+    Never,
+    /// It is built, with progress in the log. The stream opens when it is done.
+    Auto,
 }
 
 /// How logits become labels.
@@ -240,7 +275,11 @@ impl Config {
             }
         };
         self.rig.as_mut().map(absolute);
-        self.network.file.as_mut().map(absolute);
+        let network = &mut self.network;
+        for path in [&mut network.file, &mut network.recipe, &mut network.cache] {
+            path.as_mut().map(absolute);
+        }
+        network.tensorrt.as_mut().map(absolute);
         absolute(&mut self.stream.socket);
         match &mut self.source {
             SourceConfig::Kitti { directory, times, .. } => {
@@ -309,6 +348,13 @@ impl Config {
         }
         if let Err((field, found, expected)) = check_watch(&self.calibration_watch) {
             return refuse(field, found, expected);
+        }
+        if self.network.file.is_some() && self.network.recipe.is_some() {
+            return refuse(
+                "network.file",
+                "given beside `network.recipe`".to_owned(),
+                "one of them: the recipe names its network",
+            );
         }
         if self.network.threads == Some(0) {
             return refuse("network.threads", "0".to_owned(), "at least 1");

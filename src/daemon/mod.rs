@@ -10,7 +10,7 @@ pub use cameras::{
     CamerasConfig, ControlConfig, ControlsConfig, LayoutConfig, PairingConfig, RetryConfig,
 };
 pub use config::{
-    Config, ConfigError, GridConfig, NetworkConfig, SOURCE_TIMEOUT, SourceConfig, StatusConfig,
-    StreamConfig,
+    BuildPolicy, Config, ConfigError, EngineChoice, GridConfig, NetworkConfig, SOURCE_TIMEOUT,
+    SourceConfig, StatusConfig, StreamConfig,
 };
 pub use foreground::{Outcome, run};

@@ -29,6 +29,7 @@ pub mod cache;
 pub mod cpu;
 mod error;
 mod geometry;
+pub mod machine;
 pub mod recipe;
 
 pub use cpu::{BUNDLED_NAME, BUNDLED_NETWORK, CpuEngine};

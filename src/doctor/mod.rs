@@ -1,0 +1,130 @@
+//! Every precondition of running here, with a verdict and a mend.
+//!
+//! An [`Examination`] asks the machine, from the driver up to the systemd unit, and answers with one [`Finding`] for each
+//! subject, in the order in which things depend on each other: the first problem is the one to mend first. It changes
+//! nothing and starts nothing.
+//!
+//! ```
+//! use occdepth::doctor::{Examination, Verdict};
+//!
+//! let findings = Examination::default().findings();
+//! assert!(findings.iter().any(|finding| finding.subject == "memory"));
+//! for finding in &findings {
+//!     // Whatever is wrong comes with what to do about it.
+//!     assert!(finding.verdict != Verdict::Problem || finding.mend.is_some(), "{finding:?}");
+//! }
+//! ```
+
+mod inputs;
+mod permissions;
+mod service;
+
+use crate::engine::cache::EngineCache;
+use serde::Serialize;
+use std::path::PathBuf;
+
+/// What is examined.
+#[derive(Clone, Debug)]
+pub struct Examination {
+    /// Where the machine's files are; `/` but in tests.
+    pub root: PathBuf,
+    /// The configuration that the service runs with: its cameras, rig and network are examined.
+    pub configuration: Option<PathBuf>,
+    /// Where engines are kept; the user's own place when absent.
+    pub cache: Option<EngineCache>,
+    /// Where `libnvinfer` lies, when the loader does not find it.
+    pub tensorrt: Option<PathBuf>,
+    /// Where NVIDIA's headers lie; the usual places when absent.
+    pub headers: Option<PathBuf>,
+}
+
+impl Default for Examination {
+    fn default() -> Self {
+        Self { root: "/".into(), configuration: None, cache: None, tensorrt: None, headers: None }
+    }
+}
+
+/// What was found about one subject.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// What was looked at.
+    pub subject: &'static str,
+    /// Whether that is as it must be.
+    pub verdict: Verdict,
+    /// What it is.
+    pub found: String,
+    /// What to do about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mend: Option<String>,
+}
+
+/// Whether something is as it must be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// As it must be.
+    Good,
+    /// It cannot be told, or does not matter here.
+    Unknown,
+    /// It works, but not as well as it could, or something is given up.
+    Warning,
+    /// It does not work.
+    Problem,
+}
+
+impl Finding {
+    fn good(subject: &'static str, found: impl Into<String>) -> Self {
+        Self { subject, verdict: Verdict::Good, found: found.into(), mend: None }
+    }
+
+    fn unknown(subject: &'static str, found: impl Into<String>) -> Self {
+        Self { subject, verdict: Verdict::Unknown, found: found.into(), mend: None }
+    }
+
+    fn warning(subject: &'static str, found: impl Into<String>, mend: impl Into<String>) -> Self {
+        Self { subject, verdict: Verdict::Warning, found: found.into(), mend: Some(mend.into()) }
+    }
+
+    fn problem(subject: &'static str, found: impl Into<String>, mend: impl Into<String>) -> Self {
+        Self { subject, verdict: Verdict::Problem, found: found.into(), mend: Some(mend.into()) }
+    }
+}
+
+impl Verdict {
+    /// A word for people.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Good => "good",
+            Self::Unknown => "unknown",
+            Self::Warning => "warning",
+            Self::Problem => "PROBLEM",
+        }
+    }
+}
+
+impl Examination {
+    /// Examines everything.
+    pub fn findings(&self) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        findings.extend(permissions::examine(&self.root));
+        findings.extend(inputs::examine(self));
+        findings.push(service::examine(&self.root));
+        findings
+    }
+
+    /// A path of the machine's files.
+    fn at(&self, path: &str) -> PathBuf {
+        self.root.join(path.trim_start_matches('/'))
+    }
+}
+
+/// An error and its causes on one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text += &format!(": {error}");
+        cause = error.source();
+    }
+    text
+}

@@ -1,0 +1,159 @@
+//! The doctor, on machines made of files: what it finds, and what it advises.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+use occdepth::doctor::{Examination, Finding, Verdict};
+use std::fs;
+use std::path::Path;
+
+const NANO: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/engines/nano.onnx");
+const DEMO_RIG: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/calibration/demo.toml");
+
+/// A machine whose files lie below a directory of its own.
+struct Machine(tempfile::TempDir);
+
+impl Machine {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn with(self, path: &str, text: &str) -> Self {
+        let path = self.0.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+        self
+    }
+
+    fn examination(&self) -> Examination {
+        Examination { root: self.0.path().to_owned(), ..Examination::default() }
+    }
+
+    fn finding(&self, subject: &str) -> Finding {
+        find(&self.examination(), subject)
+    }
+}
+
+fn find(examination: &Examination, subject: &str) -> Finding {
+    let findings = examination.findings();
+    let found = findings.iter().find(|finding| finding.subject == subject);
+    found.unwrap_or_else(|| panic!("no {subject} in {findings:#?}")).clone()
+}
+
+#[test]
+fn every_problem_comes_with_a_mend() {
+    for machine in [Machine::new(), Machine::new().with("etc/systemd/system/occdepth.service", "")]
+    {
+        for finding in machine.examination().findings() {
+            let ill = finding.verdict >= Verdict::Warning;
+            assert_eq!(finding.mend.is_some(), ill, "{finding:?}");
+        }
+    }
+}
+
+#[test]
+fn nodes_are_counted_and_opened() {
+    let empty = Machine::new();
+    assert_eq!(empty.finding("camera nodes").verdict, Verdict::Unknown);
+    assert_eq!(empty.finding("GPU nodes").verdict, Verdict::Unknown);
+    // As an Orin with JetPack 6 has them.
+    let board = Machine::new()
+        .with("dev/video0", "")
+        .with("dev/video1", "")
+        .with("dev/nvmap", "")
+        .with("dev/nvgpu/igpu0/ctrl", "")
+        .with("dev/dri/renderD128", "");
+    let cameras = board.finding("camera nodes");
+    assert_eq!((cameras.verdict, cameras.found.as_str()), (Verdict::Good, "2 can be opened"));
+    assert_eq!(board.finding("GPU nodes").found, "3 can be opened");
+}
+
+#[test]
+fn a_closed_node_is_named_with_the_groups() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let board = Machine::new().with("dev/nvmap", "");
+    let node = board.0.path().join("dev/nvmap");
+    fs::set_permissions(&node, fs::Permissions::from_mode(0)).unwrap();
+    if rustix::process::geteuid().is_root() {
+        use std::io::Write as _;
+        let _ = writeln!(
+            std::io::stderr(),
+            "SKIPPED a_closed_node_is_named_with_the_groups: nothing is closed to root"
+        );
+        return;
+    }
+    let finding = board.finding("GPU nodes");
+    assert_eq!(finding.verdict, Verdict::Problem);
+    assert!(finding.found.contains("dev/nvmap"), "{finding:?}");
+    assert!(finding.mend.unwrap().contains("usermod -aG video,render"));
+}
+
+#[test]
+fn the_unit_is_followed_to_the_program() {
+    let unit = "etc/systemd/system/occdepth.service";
+    let starts = "[Service]\nExecStart=-/usr/bin/occdepth run --config /etc/occdepth/front.toml\n";
+    assert_eq!(Machine::new().finding("systemd unit").verdict, Verdict::Unknown);
+    let dangling = Machine::new().with(unit, starts).finding("systemd unit");
+    assert_eq!(dangling.verdict, Verdict::Problem);
+    assert!(dangling.found.contains("/usr/bin/occdepth"), "{dangling:?}");
+    let there = Machine::new().with(unit, starts).with("usr/bin/occdepth", "");
+    let disabled = there.finding("systemd unit");
+    assert_eq!(disabled.verdict, Verdict::Warning);
+    assert!(disabled.mend.unwrap().contains("systemctl enable"));
+    let enabled = there.with("etc/systemd/system/multi-user.target.wants/occdepth.service", "");
+    assert_eq!(enabled.finding("systemd unit").verdict, Verdict::Good);
+    let empty = Machine::new().with("usr/lib/systemd/system/occdepth.service", "[Service]\n");
+    assert!(empty.finding("systemd unit").found.contains("no ExecStart"));
+}
+
+#[test]
+fn what_the_configuration_names_is_looked_at() {
+    let machine = Machine::new();
+    let path = machine.0.path().join("front.toml");
+    let examine = |text: &str, subject: &str| {
+        fs::write(&path, text).unwrap();
+        find(&Examination { configuration: Some(path.clone()), ..machine.examination() }, subject)
+    };
+    let stream = "[stream]\nsocket = 's.sock'\n";
+    let synthetic = format!("{stream}[source]\nkind = 'synthetic'\n");
+
+    let broken = examine("source = [", "configuration");
+    assert_eq!(broken.verdict, Verdict::Problem);
+    assert!(broken.found.contains("front.toml"), "{broken:?}");
+
+    assert_eq!(examine(&synthetic, "configuration").verdict, Verdict::Good);
+    assert_eq!(examine(&synthetic, "cameras").verdict, Verdict::Unknown);
+    assert_eq!(examine(&synthetic, "rig").verdict, Verdict::Good);
+    let bundled = examine(&synthetic, "network");
+    assert_eq!(bundled.verdict, Verdict::Warning);
+    assert!(bundled.found.contains("UNTRAINED"), "{bundled:?}");
+
+    let named = format!("{synthetic}[network]\nfile = '{NANO}'\n");
+    assert!(examine(&named, "network").found.contains("nano.onnx"));
+    let damaged = machine.0.path().join("damaged.onnx");
+    fs::write(&damaged, "no network").unwrap();
+    let finding = examine(&format!("{synthetic}[network]\nfile = 'damaged.onnx'\n"), "network");
+    assert_eq!(finding.verdict, Verdict::Problem);
+    assert!(finding.found.contains("damaged.onnx"), "{finding:?}");
+
+    let cameras = format!(
+        "rig = '{DEMO_RIG}'\n{stream}[source]\nkind = 'v4l2'\nleft = 'dev/video0'\nright = 'dev/video1'\n"
+    );
+    fs::create_dir(machine.0.path().join("dev")).unwrap();
+    fs::write(machine.0.path().join("dev/video0"), "").unwrap();
+    let finding = examine(&cameras, "cameras");
+    assert_eq!(finding.verdict, Verdict::Problem);
+    assert!(finding.found.contains("video1") && !finding.found.contains("video0"), "{finding:?}");
+    fs::write(machine.0.path().join("dev/video1"), "").unwrap();
+    assert_eq!(examine(&cameras, "cameras").verdict, Verdict::Good);
+    assert_eq!(examine(&cameras, "rig").verdict, Verdict::Good);
+    let no_rig = cameras.replace(DEMO_RIG, "no/such/rig.toml");
+    let finding = examine(&no_rig, "rig");
+    assert_eq!(finding.verdict, Verdict::Problem);
+    assert!(finding.found.contains("no/such/rig.toml"), "{finding:?}");
+}
+
+#[test]
+fn this_machine_can_be_examined() {
+    let findings = Examination::default().findings();
+    assert!(findings.len() >= 5, "{findings:#?}");
+    assert!(Path::new("/proc").exists());
+}
