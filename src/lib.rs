@@ -21,6 +21,7 @@
 //! | [`daemon`] | configuration, and a pipeline assembled from it |
 //! | [`stages`] | where the time went |
 //! | [`rig`] | reading rig files |
+//! | [`board`] | the board that the program runs on: profiles, sensors, what is installed |
 //!
 //! The mathematics (cameras, rectification, where a voxel falls in an image) is in `occdepth-geometry`, shared
 //! with training, so that both compute it alike. What a network promises is in `occdepth-contract`.
@@ -49,6 +50,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+pub mod board;
 pub mod calibrate;
 pub mod capture;
 pub mod daemon;
