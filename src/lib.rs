@@ -22,6 +22,7 @@
 //! | [`stages`] | where the time went |
 //! | [`rig`] | reading rig files |
 //! | [`doctor`] | every precondition of running here, with a verdict and a mend |
+//! | [`board`] | the board that the program runs on: profiles, sensors, what is installed |
 //!
 //! The mathematics (cameras, rectification, where a voxel falls in an image) is in `occdepth-geometry`, shared
 //! with training, so that both compute it alike. What a network promises is in `occdepth-contract`.
@@ -50,6 +51,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+pub mod board;
 pub mod calibrate;
 pub mod capture;
 pub mod daemon;
