@@ -1,0 +1,16 @@
+//! Reading NVIDIA's headers.
+
+mod constant;
+mod declaration;
+mod error;
+mod headers;
+mod layout;
+mod lexer;
+mod names;
+mod parser;
+mod preprocessor;
+mod vtable;
+
+pub use error::HeaderError;
+pub use headers::{Class, Enumeration, Function, Headers, NoSlots, Product, Slot, Source};
+pub use vtable::SlotKind;
