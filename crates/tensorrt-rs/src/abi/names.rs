@@ -74,7 +74,8 @@ impl<'a> Names<'a> {
             return kind;
         }
         let Some(name) = self.qualified(scope, &kind.name, 0) else {
-            if let Some(standard) = kind.name.strip_prefix("std::") {
+            // `std::size_t` is `size_t`; `std::vector<T>` stays what it is.
+            if let Some(standard) = kind.name.strip_prefix("std::").filter(|s| s.ends_with("_t")) {
                 kind.name = standard.to_owned();
             }
             return kind;
