@@ -63,13 +63,16 @@ impl Headers {
                 expected: unreadable.expected.to_owned(),
             }
         })?;
-        let mut constants = constants(&declarations);
+        let names = Names::new(&declarations);
+        let mut constants = constants(&declarations, &names);
         for name in MACRO_CONSTANTS {
-            if let Some(value) = preprocessor.macro_value(name) {
+            // In 8.x `NV_TENSORRT_VERSION` is the name of a constant.
+            let tokens = preprocessor.macro_body(name);
+            let value = tokens.and_then(|tokens| names.evaluate("", &tokens, &|_| None));
+            if let Some(value) = value {
                 constants.insert(name.to_owned(), value);
             }
         }
-        let names = Names::new(&declarations);
         let source = |place: Place| Source {
             file: preprocessor.files[place.file].clone(),
             line: place.line,
@@ -265,6 +268,8 @@ pub struct Enumeration {
     pub name: String,
     /// Where its definition starts.
     pub source: Source,
+    /// The integer that holds it, without aliases; `int` where none is named.
+    pub underlying: String,
     /// Names and values in order; `None` for a value that the reader cannot compute.
     pub enumerators: Vec<(String, Option<i64>)>,
 }
@@ -374,8 +379,16 @@ fn enumerations(
                 }
                 enumerators.push((name.clone(), value));
             }
-            let source = source(declaration.place);
-            Enumeration { name: declaration.name.clone(), source, enumerators }
+            let underlying = declaration.underlying.as_ref();
+            Enumeration {
+                name: declaration.name.clone(),
+                source: source(declaration.place),
+                underlying: underlying.map_or_else(
+                    || "int".to_owned(),
+                    |kind| names.canonical(&declaration.name, kind).spelled(),
+                ),
+                enumerators,
+            }
         })
         .collect()
 }
@@ -398,8 +411,7 @@ fn functions(
         .collect()
 }
 
-fn constants(declarations: &Declarations) -> BTreeMap<String, i64> {
-    let names = Names::new(declarations);
+fn constants(declarations: &Declarations, names: &Names<'_>) -> BTreeMap<String, i64> {
     declarations
         .constants
         .iter()
@@ -416,11 +428,24 @@ fn public_names(
     names: &Names<'_>,
     of_kind: impl Fn(Meaning) -> Option<usize>,
 ) -> BTreeMap<String, usize> {
-    let qualified = declarations.classes.iter().map(|c| &c.name);
-    let qualified = qualified.chain(declarations.enumerations.iter().map(|e| &e.name));
-    let qualified = qualified.chain(declarations.aliases.keys());
+    let classes = declarations.classes.iter().map(|c| &c.name);
+    let defined: Vec<&String> =
+        classes.chain(declarations.enumerations.iter().map(|e| &e.name)).collect();
+    let mut nested: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (outer, inner) in defined.iter().filter_map(|name| name.rsplit_once("::")) {
+        nested.entry(outer).or_default().push(inner);
+    }
+    let mut qualified: Vec<String> = defined.into_iter().cloned().collect();
+    for alias in declarations.aliases.keys() {
+        qualified.push(alias.clone());
+        // What is nested in a class is so under its other names, too.
+        if let Meaning::Class(class) = names.public(alias) {
+            let inner = nested.get(declarations.classes[class].name.as_str()).into_iter().flatten();
+            qualified.extend(inner.map(|inner| format!("{alias}::{inner}")));
+        }
+    }
     let mut found = BTreeMap::new();
-    for name in qualified {
+    for name in &qualified {
         if let Some(index) = of_kind(names.public(name)) {
             found.insert(name.clone(), index);
         }

@@ -1,5 +1,6 @@
 //! Reading NVIDIA's headers.
 
+mod check;
 mod constant;
 mod declaration;
 mod error;
@@ -11,6 +12,7 @@ mod parser;
 mod preprocessor;
 mod vtable;
 
+pub use check::{Finding, Item, NotComparable, Report, Verdict, check};
 pub use error::HeaderError;
 pub use headers::{Class, Enumeration, Function, Headers, NoSlots, Product, Slot, Source};
 pub use vtable::SlotKind;

@@ -82,9 +82,13 @@ impl Preprocessor {
 
     /// The value of a macro without arguments, if it is an integer.
     pub(super) fn macro_value(&mut self, name: &str) -> Option<i64> {
+        constant::evaluate(&self.macro_body(name)?, &|_| None)
+    }
+
+    /// What a macro without arguments expands to.
+    pub(super) fn macro_body(&mut self, name: &str) -> Option<Vec<Token>> {
         let body = self.macros.get(name).filter(|m| m.parameters.is_none())?.body.clone();
-        let tokens = self.expand(body).ok()?;
-        constant::evaluate(&tokens, &|_| None)
+        self.expand(body).ok()
     }
 
     pub(super) fn is_defined(&self, name: &str) -> bool {
@@ -92,9 +96,6 @@ impl Preprocessor {
     }
 
     fn file(&mut self, path: &Path, depth: usize) -> Result<(), HeaderError> {
-        if self.once.contains(path) {
-            return Ok(());
-        }
         let source = read_text(path)?;
         let file = self.files.len();
         self.files.push(path.to_path_buf());
@@ -276,9 +277,6 @@ impl Preprocessor {
         if !own {
             return Ok(());
         }
-        if depth >= MAX_INCLUDE_DEPTH {
-            return Err(self.endless(place, "files that include each other", MAX_INCLUDE_DEPTH));
-        }
         let beside = self.files[place.file].with_file_name(name);
         let found = [beside, self.dir.join(name)].into_iter().find(|path| inside && path.is_file());
         let Some(path) = found else {
@@ -288,6 +286,12 @@ impl Preprocessor {
                 name: name.to_owned(),
             });
         };
+        if self.once.contains(&path) {
+            return Ok(());
+        }
+        if depth >= MAX_INCLUDE_DEPTH {
+            return Err(self.endless(place, "files that include each other", MAX_INCLUDE_DEPTH));
+        }
         self.file(&path, depth + 1)
     }
 

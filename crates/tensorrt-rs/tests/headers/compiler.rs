@@ -27,14 +27,14 @@ pub(crate) struct DumpedClass {
 
 impl Compiler {
     /// `None` after saying that `test` is skipped.
-    pub(crate) fn new(test: &str, root: &Path, version: &str) -> Option<Self> {
+    pub(crate) fn new(test: &str, include: &Path, cuda: &Path) -> Option<Self> {
         let program = PathBuf::from(std::env::var_os("CXX").unwrap_or_else(|| "g++".into()));
         if Command::new(&program).arg("--version").output().is_err() {
             crate::nvidia::skip(test, &format!("no C++ compiler: {}", program.display()));
             return None;
         }
         let scratch = tempfile::tempdir().expect("a temporary directory");
-        Some(Self { program, include: root.join(version), cuda: root.to_path_buf(), scratch })
+        Some(Self { program, include: include.to_path_buf(), cuda: cuda.to_path_buf(), scratch })
     }
 
     /// Every class that the headers make complete.
@@ -178,14 +178,18 @@ fn parse_dump(dump: &str) -> BTreeMap<String, DumpedClass> {
         if let Some(name) = line.strip_prefix("Vtable for ") {
             let class = classes.entry(name.to_owned()).or_default();
             lines.next();
+            // The address point comes after the type information. Before it are offsets; after the
+            // functions may come the table of a second base within the object, which starts with one.
+            let mut functions = false;
             while let Some(entry) = lines.next_if(|l| l.starts_with(|c: char| c.is_ascii_digit())) {
-                let (offset, what) = entry.split_once(char::is_whitespace).expect("two columns");
+                let (_, what) = entry.split_once(char::is_whitespace).expect("two columns");
                 let what = what.trim().trim_start_matches("(int (*)(...))");
-                match offset {
-                    // Two words before the address point: offset to top, type information.
-                    "0" => assert_eq!(what, "0", "{name}"),
-                    "8" => assert!(what.starts_with("(& _ZTI"), "{name}: {what}"),
-                    _ => class.slots.push(what.to_owned()),
+                if what.starts_with("(& _ZTI") {
+                    functions = class.slots.is_empty();
+                } else if what.starts_with('-') {
+                    functions = false;
+                } else if functions {
+                    class.slots.push(what.to_owned());
                 }
             }
         } else if let Some(name) = line.strip_prefix("Class ") {

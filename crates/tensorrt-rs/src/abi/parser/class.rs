@@ -222,6 +222,9 @@ impl Parser<'_> {
             if token.is(";") || token.is("{") || token.is("}") {
                 return Err(self.unexpected("an operator"));
             }
+            if !name.is_empty() && token.is_identifier() {
+                name.push(' ');
+            }
             name.push_str(&token.text);
             self.at += 1;
             if call {
