@@ -1,0 +1,1 @@
+//! Empty: this manifest only names where headers come from.
