@@ -73,6 +73,7 @@
 #[cfg(not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"))))]
 compile_error!("TensorRT's virtual tables are known for Linux on x86_64 and aarch64 only");
 
+pub mod abi;
 pub mod build;
 mod callback;
 pub mod cuda;

@@ -274,14 +274,15 @@ impl<'a> Comparison<'a> {
             if slot.since > self.version {
                 continue;
             }
-            let called = signatures.iter().find(|s| {
-                (s.class, s.method, s.index) == (slot.class, slot.method, slot.index)
-            });
+            let called = signatures
+                .iter()
+                .find(|s| (s.class, s.method, s.index) == (slot.class, slot.method, slot.index));
             let provided = CALLBACKS.iter().find(|(class, method, ..)| {
                 *method == slot.method && (class.is_empty() || *class == slot.class)
             });
             let types = called.map(|s: &Signature| (s.parameters, s.returns));
-            let types = types.or(provided.map(|(_, _, parameters, returns)| (*parameters, *returns)));
+            let types =
+                types.or(provided.map(|(_, _, parameters, returns)| (*parameters, *returns)));
             self.slot(slot, types);
         }
     }
@@ -327,7 +328,8 @@ impl<'a> Comparison<'a> {
         match theirs {
             Some(index) => {
                 let theirs = &slots[index];
-                let spelled = format!("slot {index}({}) -> {}", theirs.parameters.join(", "), theirs.returns);
+                let spelled =
+                    format!("slot {index}({}) -> {}", theirs.parameters.join(", "), theirs.returns);
                 self.add(item, ours, spelled, verdict, Some(&theirs.source));
             }
             None => {
@@ -342,7 +344,9 @@ impl<'a> Comparison<'a> {
     fn callbacks(&mut self, major: Major) {
         let mut provided: BTreeMap<&'static str, Vec<&'static str>> = BTreeMap::new();
         for slot in table::slots(major) {
-            if ["ILogger", "IProfiler", "IProgressMonitor"].contains(&slot.class) && slot.since <= self.version {
+            if ["ILogger", "IProfiler", "IProgressMonitor"].contains(&slot.class)
+                && slot.since <= self.version
+            {
                 provided.entry(slot.class).or_default().push(slot.method);
             }
         }
@@ -358,8 +362,11 @@ impl<'a> Comparison<'a> {
                 self.add(item, ours, reason, Verdict::Unknown, Some(&found.source));
                 continue;
             };
-            let declared: Vec<&str> =
-                slots.iter().filter(|s| s.kind == SlotKind::Method).map(|s| s.name.as_str()).collect();
+            let declared: Vec<&str> = slots
+                .iter()
+                .filter(|s| s.kind == SlotKind::Method)
+                .map(|s| s.name.as_str())
+                .collect();
             let all = declared.iter().all(|name| methods.contains(name));
             let verdict = if all { Verdict::Match } else { Verdict::Mismatch };
             self.add(item, ours, declared.join(", "), verdict, Some(&found.source));
@@ -426,8 +433,12 @@ impl<'a> Comparison<'a> {
             let item = Item::Struct { name: layout.name };
             let fields: Vec<String> =
                 layout.fields.iter().map(|(name, offset)| format!("{name} at {offset}")).collect();
-            let ours =
-                format!("{} bytes, aligned to {}, {}", layout.size, layout.alignment, fields.join(", "));
+            let ours = format!(
+                "{} bytes, aligned to {}, {}",
+                layout.size,
+                layout.alignment,
+                fields.join(", ")
+            );
             let Some(class) = self.headers.class(layout.name) else {
                 self.absent(item, ours, false, "no such struct");
                 continue;
@@ -437,14 +448,17 @@ impl<'a> Comparison<'a> {
                 self.add(item, ours, reason, Verdict::Unknown, Some(&class.source));
                 continue;
             };
-            let members: Vec<(&str, u64)> = class.members().map(|(name, offset, _)| (name, offset)).collect();
+            let members: Vec<(&str, u64)> =
+                class.members().map(|(name, offset, _)| (name, offset)).collect();
             let same = size == layout.size as u64
                 && alignment == layout.alignment as u64
                 && members.len() == layout.fields.len()
-                && members.iter().zip(layout.fields).all(|((name, offset), (n, o))| {
-                    name == n && *offset == *o as u64
-                });
-            let theirs = format!("{size} bytes, aligned to {alignment}, {}", spelled_members(class));
+                && members
+                    .iter()
+                    .zip(layout.fields)
+                    .all(|((name, offset), (n, o))| name == n && *offset == *o as u64);
+            let theirs =
+                format!("{size} bytes, aligned to {alignment}, {}", spelled_members(class));
             let verdict = if same { Verdict::Match } else { Verdict::Mismatch };
             self.add(item, ours, theirs, verdict, Some(&class.source));
         }
@@ -494,9 +508,9 @@ impl<'a> Comparison<'a> {
             }
             // Structs, by value or by address.
             _ => match ours.strip_prefix("*const ") {
-                Some(name) => {
-                    ["const&", "const*"].iter().any(|end| theirs == format!("nvinfer1::{name} {end}"))
-                }
+                Some(name) => ["const&", "const*"]
+                    .iter()
+                    .any(|end| theirs == format!("nvinfer1::{name} {end}")),
                 None => theirs == format!("nvinfer1::{ours}"),
             },
         }

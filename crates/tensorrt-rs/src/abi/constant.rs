@@ -151,8 +151,8 @@ impl Expression<'_> {
     /// A name, or a conversion such as `int32_t(1)`.
     fn name(&mut self) -> Option<i64> {
         const INTEGERS: [&str; 12] = [
-            "int8_t", "int16_t", "int32_t", "int64_t", "uint8_t", "uint16_t", "uint32_t", "uint64_t", "size_t",
-            "int", "unsigned", "long",
+            "int8_t", "int16_t", "int32_t", "int64_t", "uint8_t", "uint16_t", "uint32_t",
+            "uint64_t", "size_t", "int", "unsigned", "long",
         ];
         let mut name = String::new();
         while let Some(token) = self.tokens.get(self.at) {

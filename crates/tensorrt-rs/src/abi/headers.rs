@@ -55,14 +55,13 @@ impl Headers {
         } else {
             Product::TensorRt
         };
-        let declarations = parser::parse(&preprocessor.tokens).map_err(|unreadable| {
-            HeaderError::Syntax {
+        let declarations =
+            parser::parse(&preprocessor.tokens).map_err(|unreadable| HeaderError::Syntax {
                 file: preprocessor.files[unreadable.place.file].clone(),
                 line: unreadable.place.line,
                 found: unreadable.found,
                 expected: unreadable.expected.to_owned(),
-            }
-        })?;
+            })?;
         let names = Names::new(&declarations);
         let mut constants = constants(&declarations, &names);
         for name in MACRO_CONSTANTS {
@@ -83,7 +82,7 @@ impl Headers {
             version,
             build,
             has_parser,
-            classes: classes(&declarations, &names, &source),
+            classes: classes(&declarations, &names, preprocessor.packs, &source),
             enumerations: enumerations(&declarations, &names, &source),
             functions: functions(&declarations, &names, &source),
             constants,
@@ -257,6 +256,8 @@ pub struct Slot {
     pub parameters: Vec<String>,
     /// Whether it is a `const` method.
     pub is_const: bool,
+    /// `&` or `&&` after the parameters; empty for nearly all.
+    pub reference: &'static str,
     /// Where it is declared.
     pub source: Source,
 }
@@ -297,7 +298,10 @@ pub struct Function {
 /// Macros that are constants of the interface.
 const MACRO_CONSTANTS: [&str; 2] = ["NV_TENSORRT_VERSION", "NV_ONNX_PARSER_VERSION"];
 
-fn read_version(dir: &Path, preprocessor: &mut Preprocessor) -> Result<(Version, i64), HeaderError> {
+fn read_version(
+    dir: &Path,
+    preprocessor: &mut Preprocessor,
+) -> Result<(Version, i64), HeaderError> {
     let mut part = |name: &'static str| {
         let value = preprocessor.macro_value(name).and_then(|v| u32::try_from(v).ok());
         value.ok_or_else(|| HeaderError::Version { dir: dir.to_path_buf(), name })
@@ -313,6 +317,7 @@ fn read_version(dir: &Path, preprocessor: &mut Preprocessor) -> Result<(Version,
 fn classes(
     declarations: &Declarations,
     names: &Names<'_>,
+    packs: bool,
     source: &dyn Fn(Place) -> Source,
 ) -> Vec<Class> {
     let tables = vtable::tables(declarations, names);
@@ -332,6 +337,7 @@ fn classes(
                         returns: slot.returns.spelled(),
                         parameters: slot.parameters.iter().map(|p| p.spelled()).collect(),
                         is_const: slot.is_const,
+                        reference: slot.reference,
                         source: source(slot.place),
                         name: slot.name,
                     })
@@ -344,7 +350,7 @@ fn classes(
                 name: class.name.clone(),
                 source: source(class.place),
                 slots,
-                layout: layout.filter(|_| !unknown),
+                layout: layout.filter(|_| !unknown && !packs),
             }
         })
         .collect()

@@ -38,12 +38,18 @@ struct Ruler<'a> {
 }
 
 impl Ruler<'_> {
-    fn class(&self, index: usize, known: &mut [Option<Option<Layout>>], depth: usize) -> Option<Layout> {
+    fn class(
+        &self,
+        index: usize,
+        known: &mut [Option<Option<Layout>>],
+        depth: usize,
+    ) -> Option<Layout> {
         if let Some(layout) = &known[index] {
             return layout.clone();
         }
         let class = &self.declarations.classes[index];
-        let layout = if depth > MAX_DEPTH { None } else { self.measure(index, class, known, depth) };
+        let layout =
+            if depth > MAX_DEPTH { None } else { self.measure(index, class, known, depth) };
         known[index] = Some(layout.clone());
         layout
     }
@@ -63,7 +69,9 @@ impl Ruler<'_> {
         if let Some(base) = class.bases.first() {
             let outer = class.name.rsplit_once("::").map_or("", |(outer, _)| outer);
             let kind = Type { name: base.name.clone(), ..Type::default() };
-            let Meaning::Class(base_index) = self.names.meaning(outer, &kind).0 else { return None };
+            let Meaning::Class(base_index) = self.names.meaning(outer, &kind).0 else {
+                return None;
+            };
             let base_layout = self.class(base_index, known, depth + 1)?;
             // Where a base ends in padding or gets its first virtual table here, what follows
             // depends on more than is known here.
@@ -137,8 +145,8 @@ fn built_in_bytes(name: &str) -> Option<u64> {
         "bool" | "char" | "signed char" | "unsigned char" | "int8_t" | "uint8_t" => 1,
         "short" | "unsigned short" | "int16_t" | "uint16_t" => 2,
         "int" | "unsigned int" | "int32_t" | "uint32_t" | "float" => 4,
-        "long" | "unsigned long" | "long long" | "unsigned long long" | "int64_t" | "uint64_t" | "size_t"
-        | "ptrdiff_t" | "intptr_t" | "uintptr_t" | "double" => 8,
+        "long" | "unsigned long" | "long long" | "unsigned long long" | "int64_t" | "uint64_t"
+        | "size_t" | "ptrdiff_t" | "intptr_t" | "uintptr_t" | "double" => 8,
         _ => return None,
     })
 }

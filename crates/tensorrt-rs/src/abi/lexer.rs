@@ -230,7 +230,8 @@ impl Lexer {
     /// `>>` stays two tokens, as it may end two template argument lists.
     fn punctuation_length(&self) -> usize {
         const LONG: [&str; 16] = [
-            "...", "<<=", "->*", "::", "&&", "||", "==", "!=", "<=", ">=", "<<", "->", "##", "+=", "|=", "&=",
+            "...", "<<=", "->*", "::", "&&", "||", "==", "!=", "<=", ">=", "<<", "->", "##", "+=",
+            "|=", "&=",
         ];
         LONG.iter()
             .find(|long| long.chars().enumerate().all(|(i, c)| self.peek(i) == Some(c)))

@@ -33,7 +33,8 @@ pub(super) struct Names<'a> {
 impl<'a> Names<'a> {
     pub(super) fn new(declarations: &'a Declarations) -> Self {
         let classes = declarations.classes.iter().enumerate().map(|(i, c)| (c.name.as_str(), i));
-        let enumerations = declarations.enumerations.iter().enumerate().map(|(i, e)| (e.name.as_str(), i));
+        let enumerations =
+            declarations.enumerations.iter().enumerate().map(|(i, e)| (e.name.as_str(), i));
         Self { declarations, classes: classes.collect(), enumerations: enumerations.collect() }
     }
 

@@ -29,6 +29,8 @@ pub(super) struct Preprocessor {
     pub(super) tokens: Vec<Token>,
     macros: HashMap<Rc<str>, Macro>,
     once: HashSet<PathBuf>,
+    /// Whether a `#pragma pack` makes layouts other than the ABI's.
+    pub(super) packs: bool,
     conditions: Vec<Condition>,
     /// Lines since the last directive: a macro's arguments may go over lines.
     pending: Vec<Token>,
@@ -61,6 +63,7 @@ impl Preprocessor {
             tokens: Vec::new(),
             macros: HashMap::new(),
             once: HashSet::new(),
+            packs: false,
             conditions: Vec::new(),
             pending: Vec::new(),
             budget: MAX_TOKENS,
@@ -142,7 +145,13 @@ impl Preprocessor {
             "if" | "ifdef" | "ifndef" => {
                 let outer = self.active();
                 let active = outer && self.condition(&name.text, rest, place)?;
-                self.conditions.push(Condition { place, outer, active, taken: active, otherwise: false });
+                self.conditions.push(Condition {
+                    place,
+                    outer,
+                    active,
+                    taken: active,
+                    otherwise: false,
+                });
             }
             "elif" => {
                 let open = self.open_condition(own, place, "#elif")?;
@@ -179,6 +188,7 @@ impl Preprocessor {
                     let file = self.files[place.file].clone();
                     self.once.insert(file);
                 }
+                self.packs |= rest.first().is_some_and(|t| t.is("pack"));
             }
             "error" => {
                 return Err(HeaderError::Refused {
@@ -202,7 +212,9 @@ impl Preprocessor {
         found: &str,
     ) -> Result<(bool, bool), HeaderError> {
         match self.conditions.last() {
-            Some(open) if self.conditions.len() > own && !open.otherwise => Ok((open.outer, open.taken)),
+            Some(open) if self.conditions.len() > own && !open.otherwise => {
+                Ok((open.outer, open.taken))
+            }
             _ => Err(self.syntax(place, found, "#if before it")),
         }
     }
@@ -210,7 +222,8 @@ impl Preprocessor {
     fn condition(&mut self, kind: &str, rest: &[Token], place: Place) -> Result<bool, HeaderError> {
         if kind != "if" {
             let name = rest.first().filter(|t| t.is_identifier());
-            let name = name.ok_or_else(|| self.syntax(place, &spelled(rest), "the name of a macro"))?;
+            let name =
+                name.ok_or_else(|| self.syntax(place, &spelled(rest), "the name of a macro"))?;
             return Ok(self.macros.contains_key(&name.text) == (kind == "ifdef"));
         }
         let expanded = self.expand(self.resolve_defined(rest))?;
@@ -249,21 +262,28 @@ impl Preprocessor {
     }
 
     fn define(&mut self, rest: &[Token], place: Place) -> Result<(), HeaderError> {
-        let Some((name, mut rest)) = rest.split_first().filter(|(name, _)| name.is_identifier()) else {
+        let Some((name, mut rest)) = rest.split_first().filter(|(name, _)| name.is_identifier())
+        else {
             return Err(self.syntax(place, &spelled(rest), "the name of a macro"));
         };
         let mut parameters = None;
         let mut variadic = false;
         if rest.first().is_some_and(|t| t.is("(") && t.glued) {
             let Some(close) = rest.iter().position(|t| t.is(")")) else {
-                return Err(self.syntax(place, &spelled(rest), ") after the parameters of the macro"));
+                return Err(self.syntax(
+                    place,
+                    &spelled(rest),
+                    ") after the parameters of the macro",
+                ));
             };
             let names = rest[1..close].iter().filter(|t| !t.is(","));
             variadic = rest[1..close].iter().any(|t| t.is("..."));
-            parameters = Some(names.filter(|t| t.is_identifier()).map(|t| Rc::clone(&t.text)).collect());
+            parameters =
+                Some(names.filter(|t| t.is_identifier()).map(|t| Rc::clone(&t.text)).collect());
             rest = &rest[close + 1..];
         }
-        self.macros.insert(Rc::clone(&name.text), Macro { parameters, variadic, body: rest.to_vec() });
+        self.macros
+            .insert(Rc::clone(&name.text), Macro { parameters, variadic, body: rest.to_vec() });
         Ok(())
     }
 
@@ -317,7 +337,8 @@ impl Preprocessor {
                     continue;
                 }
                 Some(parameters) => {
-                    let arguments = take_arguments(&mut stack).ok_or_else(|| {
+                    let last = definition.variadic.then_some(parameters.len());
+                    let arguments = take_arguments(&mut stack, last).ok_or_else(|| {
                         self.syntax(token.place, &token.text, ") after the arguments of the macro")
                     })?;
                     definition.substitute(parameters, &arguments)
@@ -328,7 +349,8 @@ impl Preprocessor {
             if depth > MAX_MACRO_DEPTH {
                 return Err(self.endless(token.place, "macros within each other", MAX_MACRO_DEPTH));
             }
-            let inside = Some(Rc::new(Within { name: Rc::clone(&token.text), outer: within, depth }));
+            let inside =
+                Some(Rc::new(Within { name: Rc::clone(&token.text), outer: within, depth }));
             for (replacement, argument) in body.into_iter().rev() {
                 let within = argument.unwrap_or_else(|| inside.clone());
                 let token = Token { place: token.place, ..replacement };
@@ -390,8 +412,9 @@ impl Within {
 /// A token of an expansion; if it comes from an argument, with what that was within already.
 type Replacement = (Token, Option<Option<Rc<Within>>>);
 
-/// The arguments after a macro's name, the next of the stack being `(`; `None` without a `)`.
-fn take_arguments(stack: &mut Vec<Painted>) -> Option<Vec<Vec<Painted>>> {
+/// The arguments after a macro's name, the next of the stack being `(`; commas separate those before
+/// `last`, of a variadic macro. `None` without a `)`.
+fn take_arguments(stack: &mut Vec<Painted>, last: Option<usize>) -> Option<Vec<Vec<Painted>>> {
     stack.pop();
     let mut arguments = vec![Vec::new()];
     let mut depth = 0_usize;
@@ -400,7 +423,7 @@ fn take_arguments(stack: &mut Vec<Painted>) -> Option<Vec<Vec<Painted>>> {
         if next.token.is(")") && depth == 0 {
             return Some(arguments);
         }
-        if next.token.is(",") && depth == 0 {
+        if next.token.is(",") && depth == 0 && last.is_none_or(|last| arguments.len() <= last) {
             arguments.push(Vec::new());
             continue;
         }
@@ -427,8 +450,10 @@ impl Macro {
                 continue;
             }
             let mut parts: Vec<Replacement> = Vec::new();
-            let stringized =
-                body.peek().filter(|_| token.is("#")).and_then(|t| self.argument(t, parameters, arguments));
+            let stringized = body
+                .peek()
+                .filter(|_| token.is("#"))
+                .and_then(|t| self.argument(t, parameters, arguments));
             if let Some(argument) = stringized {
                 body.next();
                 let text: Vec<Token> = argument.iter().map(|p| p.token.clone()).collect();

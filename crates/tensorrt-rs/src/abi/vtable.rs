@@ -21,7 +21,7 @@ pub(super) struct TableSlot {
     pub(super) returns: Type,
     pub(super) parameters: Vec<Type>,
     pub(super) is_const: bool,
-    reference: &'static str,
+    pub(super) reference: &'static str,
     pub(super) place: Place,
 }
 
@@ -48,7 +48,8 @@ pub(super) fn tables(
     declarations: &Declarations,
     names: &Names<'_>,
 ) -> Vec<Result<Vec<TableSlot>, NoTable>> {
-    let mut tables: Vec<Option<Result<Vec<TableSlot>, NoTable>>> = vec![None; declarations.classes.len()];
+    let mut tables: Vec<Option<Result<Vec<TableSlot>, NoTable>>> =
+        vec![None; declarations.classes.len()];
     let builder = Builder { declarations, names };
     (0..declarations.classes.len()).map(|class| builder.build(class, &mut tables, 0)).collect()
 }
@@ -108,9 +109,9 @@ impl Builder<'_> {
             let Meaning::Class(base_index) = self.names.meaning(outer, &kind).0 else {
                 return Err(no_table(class.place, reason("is not defined in these headers")));
             };
-            let inherited = self
-                .build(base_index, tables, depth + 1)
-                .map_err(|inner| no_table(inner.place, reason(&format!("cannot be read: {}", inner.reason))))?;
+            let inherited = self.build(base_index, tables, depth + 1).map_err(|inner| {
+                no_table(inner.place, reason(&format!("cannot be read: {}", inner.reason)))
+            })?;
             if slots.is_empty() { slots = inherited } else { others.extend(inherited) }
         }
         for method in &class.methods {

@@ -1,6 +1,6 @@
 //! Every method that is called, with its signature.
 
-use super::{Entry, Method, Slot, v8, v10, v11};
+use super::{Entry, Method, Signature, Slot, v8, v10, v11};
 use crate::dims::{Dims32, Dims64};
 use crate::error::Unsupported;
 use crate::object::{Object, Target, function, receiver};
@@ -38,6 +38,21 @@ macro_rules! methods {
                     });
                 })*
                 slots
+            }
+
+            /// The types that the methods of a major are called with.
+            pub(super) fn signatures(&self) -> Vec<Signature> {
+                let mut signatures = Vec::new();
+                $(if let Entry { index, since: Some(_) } = self.$method {
+                    signatures.push(Signature {
+                        class: $class,
+                        method: $name,
+                        index,
+                        parameters: &[$(stringify!($type)),*],
+                        returns: methods!(@name $($result)?),
+                    });
+                })*
+                signatures
             }
         }
 
@@ -83,6 +98,8 @@ macro_rules! methods {
     };
     (@result) => { () };
     (@result $result:ty) => { $result };
+    (@name) => { "()" };
+    (@name $result:ty) => { stringify!($result) };
 }
 
 impl Methods {

@@ -49,6 +49,26 @@ pub fn slots(major: Major) -> Vec<Slot> {
     all
 }
 
+/// The types that a method is called with, as Rust writes them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Signature {
+    /// As in [`Slot`].
+    pub class: &'static str,
+    /// As in [`Slot`].
+    pub method: &'static str,
+    /// As in [`Slot`].
+    pub index: u16,
+    /// The arguments after the object.
+    pub parameters: &'static [&'static str],
+    /// The result; `()` where it is not looked at.
+    pub returns: &'static str,
+}
+
+/// The signature of every method that is called in a major.
+pub fn signatures(major: Major) -> Vec<Signature> {
+    Methods::of(major).signatures()
+}
+
 /// Where a method is in the tables of one major.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Entry {

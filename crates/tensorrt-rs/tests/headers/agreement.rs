@@ -58,7 +58,8 @@ pub(crate) fn compare_tables(headers: &Headers, dumped: &BTreeMap<String, Dumped
         let name = &class.name;
         let dump = &dumped[name];
         if let Ok(slots) = class.slots() {
-            let slots: Vec<String> = slots.iter().map(|s| format!("{}::{}", s.class, s.name)).collect();
+            let slots: Vec<String> =
+                slots.iter().map(|s| format!("{}::{}", s.class, s.name)).collect();
             assert_eq!(slots, dump.slots, "{name}");
         }
         if class.size().is_some() {
@@ -76,14 +77,16 @@ pub(crate) fn compare_values(headers: &Headers, compiler: &Compiler) -> usize {
         let name = &class.name;
         for (index, slot) in class.slots().unwrap_or_default().iter().enumerate() {
             if slot.kind == SlotKind::Method && slot.class == *name {
-                let parameters = slot.parameters.join(", ");
-                let probe = slot_of(name, &slot.name, &slot.returns, &parameters, slot.is_const);
-                expected.push((probe, i64::try_from(index).expect("small")));
+                expected.push((slot_of(name, slot), i64::try_from(index).expect("small")));
             }
         }
         for (member, offset, size) in class.members() {
-            expected.push((format!("offsetof({name}, {member})"), i64::try_from(offset).expect("small")));
-            expected.push((format!("sizeof({name}::{member})"), i64::try_from(size).expect("small")));
+            expected.push((
+                format!("offsetof({name}, {member})"),
+                i64::try_from(offset).expect("small"),
+            ));
+            expected
+                .push((format!("sizeof({name}::{member})"), i64::try_from(size).expect("small")));
         }
     }
     for enumeration in headers.enumerations() {
@@ -97,11 +100,13 @@ pub(crate) fn compare_values(headers: &Headers, compiler: &Compiler) -> usize {
     for function in headers.functions() {
         let (returns, parameters) = (&function.returns, function.parameters.join(", "));
         // The type is what is checked; a function has no value here.
-        let probe = format!("sizeof(static_cast<{returns} (*)({parameters})>(&::{}))", function.name);
+        let probe =
+            format!("sizeof(static_cast<{returns} (*)({parameters})>(&::{}))", function.name);
         expected.push((probe, 8));
     }
     for name in ["NV_TENSORRT_VERSION", "NV_ONNX_PARSER_VERSION"] {
-        expected.push((name.to_owned(), headers.constant(name).unwrap_or_else(|| panic!("{name}"))));
+        expected
+            .push((name.to_owned(), headers.constant(name).unwrap_or_else(|| panic!("{name}"))));
     }
     let probes: Vec<String> = expected.iter().map(|(probe, _)| probe.clone()).collect();
     let values = compiler.values(&probes);

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use tensorrt_rs::abi::Slot;
 
 /// A C++ compiler with headers to compile.
 pub(crate) struct Compiler {
@@ -63,9 +64,13 @@ impl Compiler {
     fn dump(&self, include: &Path, name: &str) -> BTreeMap<String, DumpedClass> {
         let source = self.scratch.path().join(format!("{name}.cpp"));
         let dump = self.scratch.path().join(format!("{name}.class"));
-        fs::write(&source, "#include \"NvInfer.h\"\n#include \"NvOnnxParser.h\"\n").expect("written");
+        fs::write(&source, "#include \"NvInfer.h\"\n#include \"NvOnnxParser.h\"\n")
+            .expect("written");
         let mut command = self.command(include);
-        command.arg("-fsyntax-only").arg(format!("-fdump-lang-class={}", dump.display())).arg(&source);
+        command
+            .arg("-fsyntax-only")
+            .arg(format!("-fdump-lang-class={}", dump.display()))
+            .arg(&source);
         run(&mut command);
         parse_dump(&fs::read_to_string(dump).expect("the compiler wrote its dump"))
     }
@@ -100,9 +105,13 @@ impl Compiler {
 
 /// The slot of a method, as an expression for [`Compiler::values`]: of the overload with this
 /// signature, which the compiler checks.
-pub(crate) fn slot_of(class: &str, method: &str, returns: &str, parameters: &str, is_const: bool) -> String {
-    let qualifier = if is_const { " const" } else { "" };
-    format!("slot(static_cast<{returns} ({class}::*)({parameters}){qualifier}>(&{class}::{method}))")
+pub(crate) fn slot_of(class: &str, slot: &Slot) -> String {
+    let Slot { name, returns, reference, .. } = slot;
+    let parameters = slot.parameters.join(", ");
+    let qualifier = if slot.is_const { " const" } else { "" };
+    format!(
+        "slot(static_cast<{returns} ({class}::*)({parameters}){qualifier} {reference}>(&{class}::{name}))"
+    )
 }
 
 /// Itanium C++ ABI, 2.3: a pointer to a virtual member function holds the function's place in the table,
@@ -156,8 +165,10 @@ fn copy_without_pure(from: &Path, to: &Path) {
 fn without_pure(text: &str) -> String {
     let mut result = String::with_capacity(text.len());
     for (index, part) in text.split('=').enumerate() {
-        let declares = [")", "const", "noexcept", "override"].iter().any(|e| result.trim_end().ends_with(e));
-        let zero = part.trim_start().strip_prefix('0').filter(|rest| rest.trim_start().starts_with(';'));
+        let declares =
+            [")", "const", "noexcept", "override"].iter().any(|e| result.trim_end().ends_with(e));
+        let zero =
+            part.trim_start().strip_prefix('0').filter(|rest| rest.trim_start().starts_with(';'));
         match zero {
             Some(rest) if declares => result.push_str(rest),
             _ => {
@@ -198,7 +209,9 @@ fn parse_dump(dump: &str) -> BTreeMap<String, DumpedClass> {
             for part in sizes.split(' ') {
                 match part.split_once('=') {
                     Some(("size", value)) => class.size = value.parse().expect("a size"),
-                    Some(("align", value)) => class.alignment = value.parse().expect("an alignment"),
+                    Some(("align", value)) => {
+                        class.alignment = value.parse().expect("an alignment")
+                    }
                     _ => {}
                 }
             }

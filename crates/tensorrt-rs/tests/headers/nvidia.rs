@@ -46,10 +46,11 @@ fn find() -> Result<PathBuf, String> {
         let message = message.trim().lines().last().unwrap_or_default().to_owned();
         return Err(format!("the crate trtx-sys cannot be fetched: {message}"));
     }
-    let metadata: serde_json::Value =
-        serde_json::from_slice(&output.stdout).map_err(|error| format!("cargo metadata: {error}"))?;
+    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout)
+        .map_err(|error| format!("cargo metadata: {error}"))?;
     let packages = metadata["packages"].as_array().ok_or("cargo metadata names no packages")?;
-    let package = packages.iter().find(|p| p["name"] == "trtx-sys").ok_or("trtx-sys is not named")?;
+    let package =
+        packages.iter().find(|p| p["name"] == "trtx-sys").ok_or("trtx-sys is not named")?;
     let manifest = package["manifest_path"].as_str().ok_or("trtx-sys has no folder")?;
     let root = PathBuf::from(manifest).with_file_name("TensorRT-Headers");
     if root.join(TENSORRT).join("NvInfer.h").is_file() {

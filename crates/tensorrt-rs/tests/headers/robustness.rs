@@ -7,8 +7,13 @@ use std::path::Path;
 use tensorrt_rs::abi::{HeaderError, Headers, check};
 
 /// Files of which damage is worth a try.
-const FILES: [&str; 5] =
-    ["NvInferImpl.h", "NvInferRuntime.h", "NvInferRuntimeBase.h", "NvInferVersion.h", "NvOnnxParser.h"];
+const FILES: [&str; 5] = [
+    "NvInferImpl.h",
+    "NvInferRuntime.h",
+    "NvInferRuntimeBase.h",
+    "NvInferVersion.h",
+    "NvOnnxParser.h",
+];
 
 /// A copy of NVIDIA's headers in which comments, nine tenths of the text, are blank: damage then meets
 /// C++.
@@ -20,7 +25,8 @@ fn copy(root: &Path) -> tempfile::TempDir {
             let text = fs::read_to_string(&path).expect("text");
             let code: Vec<&str> =
                 text.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
-            fs::write(dir.path().join(path.file_name().expect("a name")), code.join("\n")).expect("written");
+            fs::write(dir.path().join(path.file_name().expect("a name")), code.join("\n"))
+                .expect("written");
         }
     }
     dir
@@ -52,14 +58,48 @@ fn a_truncated_header_is_an_error_that_names_it() {
 /// One piece of damage: where, how much is taken away, and what comes in its place.
 fn damage() -> impl Strategy<Value = (usize, usize, String)> {
     let piece = prop_oneof![
-        Just("{"), Just("}"), Just("("), Just(")"), Just("<"), Just(">"), Just("[["), Just(";"), Just(","),
-        Just("\n#if 1\n"), Just("\n#else\n"), Just("\n#endif\n"), Just("\n#define virtual\n"),
-        Just("\n#define a a b\n"), Just("\n#define const const const\n"), Just("\n#define f(x) x##x #x f\n"),
-        Just("virtual "), Just("= 0"), Just(" override "), Just("~"), Just("::"), Just("operator"),
-        Just("class X : public VRoot {"), Just("enum class "), Just("template <"), Just("using "),
-        Just("typedef struct {"), Just("namespace {"), Just("extern \"C\" "), Just("\""), Just("'"), Just("/*"),
-        Just("R\"x("), Just("\\\n"), Just("\u{0}"), Just("é"), Just("99999999999999999999"), Just("1 << 64"),
-        Just("-9223372036854775808"), Just("alignas(64)"), Just(": 3"), Just("virtual public"),
+        Just("{"),
+        Just("}"),
+        Just("("),
+        Just(")"),
+        Just("<"),
+        Just(">"),
+        Just("[["),
+        Just(";"),
+        Just(","),
+        Just("\n#if 1\n"),
+        Just("\n#else\n"),
+        Just("\n#endif\n"),
+        Just("\n#define virtual\n"),
+        Just("\n#define a a b\n"),
+        Just("\n#define const const const\n"),
+        Just("\n#define f(x) x##x #x f\n"),
+        Just("virtual "),
+        Just("= 0"),
+        Just(" override "),
+        Just("~"),
+        Just("::"),
+        Just("operator"),
+        Just("class X : public VRoot {"),
+        Just("enum class "),
+        Just("template <"),
+        Just("using "),
+        Just("typedef struct {"),
+        Just("namespace {"),
+        Just("extern \"C\" "),
+        Just("\""),
+        Just("'"),
+        Just("/*"),
+        Just("R\"x("),
+        Just("\\\n"),
+        Just("\u{0}"),
+        Just("é"),
+        Just("99999999999999999999"),
+        Just("1 << 64"),
+        Just("-9223372036854775808"),
+        Just("alignas(64)"),
+        Just(": 3"),
+        Just("virtual public"),
     ];
     let pieces = prop::collection::vec(piece, 0..4).prop_map(|pieces| pieces.concat());
     (any::<prop::sample::Index>(), 0..60_usize, pieces)
@@ -109,8 +149,9 @@ proptest! {
 fn extremes_end() {
     let many = |piece: &str, count: usize| piece.repeat(count);
     let chain: String = (0..20_000).map(|i| format!("#define A{i} A{}\n", i + 1)).collect();
-    let derived: String =
-        (1..3_000).map(|i| format!("class C{i} : public C{} {{ virtual void f{i}(); }};\n", i - 1)).collect();
+    let derived: String = (1..3_000)
+        .map(|i| format!("class C{i} : public C{} {{ virtual void f{i}(); }};\n", i - 1))
+        .collect();
     let aliases: String = (1..3_000).map(|i| format!("using T{i} = T{};\n", i - 1)).collect();
     let texts = [
         many("(", 100_000),
@@ -126,11 +167,13 @@ fn extremes_end() {
         format!("class C {{ {} }};", many("virtual void f(int); ", 30_000)),
         "class A : public A { virtual void f(); };".to_owned(),
         "struct S { S s; };".to_owned(),
-        "enum E { a = a, b = E::b };\nstatic constexpr int x = y;\nstatic constexpr int y = x;\n".to_owned(),
+        "enum E { a = a, b = E::b };\nstatic constexpr int x = y;\nstatic constexpr int y = x;\n"
+            .to_owned(),
         "#define a b\n#define b a\na b\n".to_owned(),
     ];
     for text in texts {
-        let dir = crate::syntax::headers("11.4.2", &format!("#include \"NvInferVersion.h\"\n{text}"));
+        let dir =
+            crate::syntax::headers("11.4.2", &format!("#include \"NvInferVersion.h\"\n{text}"));
         match Headers::read(dir.path()) {
             Ok(headers) => assert!(check(&headers).is_ok()),
             Err(error) => assert!(!error.to_string().is_empty()),

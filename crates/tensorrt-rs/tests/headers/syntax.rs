@@ -13,7 +13,9 @@ pub(crate) fn headers(version: &str, text: &str) -> tempfile::TempDir {
     let mut defines = String::from("#pragma once\n");
     for name in ["MAJOR", "MINOR", "PATCH", "BUILD"] {
         let number = numbers.next().unwrap_or("0");
-        defines.push_str(&format!("#define NV_TENSORRT_{name} {number} //!< A part of the version.\n"));
+        defines.push_str(&format!(
+            "#define NV_TENSORRT_{name} {number} //!< A part of the version.\n"
+        ));
     }
     write(dir.path(), "NvInferVersion.h", &defines);
     write(dir.path(), "NvInfer.h", text);
@@ -148,7 +150,7 @@ class Sealed final : public IListener { public: void* open(int32_t, Forward&&) f
 
 struct Bits { uint32_t a : 3; uint32_t b : 5; };
 union Either { int32_t a; double b; };
-struct Packed { char a; int16_t b; char c; Kind d; float e[kDOUBLE]; Forward* f; Forward& g; Plain h; bool i; };
+struct Packed { char a; int16_t b; char c; Kind d; float e[kDOUBLE]; Forward* f; Plain h; bool i; };
 struct alignas(16) Wide { double a; };
 struct Container { Packed packed; Either either; };
 struct Empty {};
@@ -206,7 +208,11 @@ fn slots_follow_the_abi() {
         table("Joined"),
         ["left", "both", "right", "joined", "~Joined complete", "~Joined deleting"]
     );
-    assert!(read.class("Hidden").is_none() && read.class("Wrong").is_none() && read.class("Raw").is_none());
+    assert!(
+        read.class("Hidden").is_none()
+            && read.class("Wrong").is_none()
+            && read.class("Raw").is_none()
+    );
     let kind = read.enumeration("Kind").expect("an enumeration");
     assert_eq!(kind.value("kD"), Some(12));
     assert_eq!(kind.value("kG"), Some(36));
@@ -241,7 +247,10 @@ fn errors_name_the_file_and_the_line() {
         with_version("#if 1\n#else\n#else\n#endif\n"),
         "NvInfer.h:4: found #else, expected #if before it"
     );
-    assert_eq!(with_version("/* for ever"), "NvInfer.h:2: found a comment without an end, expected */");
+    assert_eq!(
+        with_version("/* for ever"),
+        "NvInfer.h:2: found a comment without an end, expected */"
+    );
     assert_eq!(with_version("#error no such compiler"), "NvInfer.h:2: #error no such compiler");
     assert_eq!(
         with_version("#if f(1)\n#endif\n"),
@@ -267,14 +276,12 @@ fn errors_name_the_file_and_the_line() {
         with_version("#include \"NvInfer.h\"\n"),
         "NvInfer.h:2: more than 32 files that include each other"
     );
-    assert_eq!(
-        with_version("#define A(x) x(x)\nA(A)\n"),
-        "NvInfer.h:3: more than 4000000 tokens"
-    );
+    assert_eq!(with_version("#define A(x) x(x)\nA(A)\n"), "NvInfer.h:3: more than 4000000 tokens");
     let deep = "namespace n {".repeat(40);
     assert_eq!(
         with_version(&deep),
-        "NvInfer.h:2: found the end, expected declarations nested less deeply".replace("the end", "`namespace`")
+        "NvInfer.h:2: found the end, expected declarations nested less deeply"
+            .replace("the end", "`namespace`")
     );
 }
 
@@ -282,7 +289,10 @@ fn errors_name_the_file_and_the_line() {
 fn headers_that_are_not_there_are_named() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let error = Headers::read(dir.path()).expect_err("nothing to read");
-    assert!(matches!(&error, HeaderError::Read { path, .. } if path.ends_with("NvInfer.h")), "{error}");
+    assert!(
+        matches!(&error, HeaderError::Read { path, .. } if path.ends_with("NvInfer.h")),
+        "{error}"
+    );
     write(dir.path(), "NvInfer.h", "namespace nvinfer1 {}\n");
     let error = Headers::read(dir.path()).expect_err("no version");
     assert_eq!(
@@ -308,7 +318,10 @@ fn one_class_beyond_the_reader_leaves_the_others() {
         format!("{}: {}", error.source_place.line, error.reason)
     };
     assert_eq!(reason("B"), "5: found `?`, expected , or ) after a parameter");
-    assert_eq!(reason("C"), "5: its base B cannot be read: found `?`, expected , or ) after a parameter");
+    assert_eq!(
+        reason("C"),
+        "5: its base B cannot be read: found `?`, expected , or ) after a parameter"
+    );
     assert_eq!(reason("D"), "8: its base Elsewhere is not defined in these headers");
     assert_eq!(reason("E"), "9: f overrides nothing in its bases");
 }

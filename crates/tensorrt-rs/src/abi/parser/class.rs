@@ -4,6 +4,7 @@ use super::{MAX_DEPTH, Parsed, Parser, qualified};
 use crate::abi::declaration::{
     Base, ClassDeclaration, Constant, Derivation, FieldDeclaration, Method, Type,
 };
+use crate::abi::lexer::Token;
 
 impl Parser<'_> {
     /// A definition, a declaration, or a use of the type in another declaration, which is gone over.
@@ -43,6 +44,11 @@ impl Parser<'_> {
             class.unreadable = Some(unreadable);
         }
         self.at = end;
+        // An alignment of its own changes a layout in ways that are not worth to be measured.
+        let aligned = |t: &Token| t.is("alignas") || t.is("aligned") || t.is("packed");
+        if self.tokens[start..end].iter().any(aligned) {
+            class.fields.push(FieldDeclaration { name: String::new(), kind: None });
+        }
         self.found.declared.insert(class.name.clone());
         if self.defined.insert(class.name.clone()) {
             self.found.classes.push(class);
@@ -183,6 +189,12 @@ impl Parser<'_> {
             }
             if self.is("operator") {
                 method.name = self.operator_name()?;
+                // `operator bool` returns what it is named after.
+                if let Some(target) = method.name.strip_prefix("operator ")
+                    && method.returns.name.is_empty()
+                {
+                    method.returns.name = target.to_owned();
+                }
             } else if self.is("(") {
                 // A pointer to a function.
                 class.fields.push(FieldDeclaration { name: String::new(), kind: None });
@@ -205,6 +217,9 @@ impl Parser<'_> {
             method.is_const = qualifiers.is_const;
             method.reference = qualifiers.reference;
             method.overrides = qualifiers.overrides;
+            if let Some(returns) = qualifiers.returns {
+                method.returns = returns;
+            }
             class.methods.push(method);
         }
         Ok(())
@@ -235,7 +250,12 @@ impl Parser<'_> {
     }
 
     /// Data members of one declaration; `first` has the type and the first name.
-    fn fields(&mut self, class: &mut ClassDeclaration, first: Method, is_static: bool) -> Parsed<()> {
+    fn fields(
+        &mut self,
+        class: &mut ClassDeclaration,
+        first: Method,
+        is_static: bool,
+    ) -> Parsed<()> {
         let mut name = first.name;
         let base = first.returns;
         let mut kind = base.clone();
@@ -264,7 +284,8 @@ impl Parser<'_> {
             if !self.take(",") {
                 return Err(self.unexpected("; after a member"));
             }
-            kind = Type { name: base.name.clone(), is_const: base.is_const, derivations: Vec::new() };
+            kind =
+                Type { name: base.name.clone(), is_const: base.is_const, derivations: Vec::new() };
             while self.take("*") {
                 kind.derivations.push(Derivation::Pointer { is_const: false });
             }
@@ -275,4 +296,3 @@ impl Parser<'_> {
         }
     }
 }
-

@@ -1,7 +1,8 @@
 //! What functions have: specifiers before, parameters, and what comes after.
 
 use super::{Parsed, Parser};
-use crate::abi::declaration::{Derivation, Type};
+use crate::abi::declaration::Type;
+use crate::abi::lexer::Token;
 use crate::abi::preprocessor::spelled;
 
 /// The words before a declaration that matter.
@@ -14,11 +15,13 @@ pub(super) struct Specifiers {
 }
 
 /// The words after the parameters that matter.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Qualifiers {
     pub(super) is_const: bool,
     pub(super) reference: &'static str,
     pub(super) overrides: bool,
+    /// The type after `->`.
+    pub(super) returns: Option<Type>,
 }
 
 impl Parser<'_> {
@@ -32,7 +35,8 @@ impl Parser<'_> {
                 "static" => specifiers.is_static = true,
                 "constexpr" => specifiers.is_constexpr = true,
                 "friend" => specifiers.is_friend = true,
-                "inline" | "explicit" | "mutable" | "extern" | "__extension__" | "thread_local" => {}
+                "inline" | "explicit" | "mutable" | "extern" | "__extension__" | "thread_local" => {
+                }
                 _ => return Ok(specifiers),
             }
             self.at += 1;
@@ -65,12 +69,22 @@ impl Parser<'_> {
         self.arrays(&mut kind)?;
         self.skip_attributes()?;
         if self.is("(") {
-            // A pointer to a function, name and all: compared as it is written.
+            // A pointer to a function: compared as it is written, without its name.
             while self.peek(0).is_some_and(|t| !t.is(",") && !t.is(")") && !t.is("=")) {
                 self.step()?;
             }
-            kind = Type { name: spelled(&self.tokens[start..self.at]), ..Type::default() };
-            kind.derivations.push(Derivation::Pointer { is_const: false });
+            let written = &self.tokens[start..self.at];
+            let star = written.windows(2).position(|pair| pair[0].is("(") && pair[1].is("*"));
+            let name = star
+                .map(|at| at + 2)
+                .filter(|at| written.get(*at).is_some_and(Token::is_identifier));
+            let unnamed: Vec<Token> = written
+                .iter()
+                .enumerate()
+                .filter(|(index, _)| Some(*index) != name)
+                .map(|(_, token)| token.clone())
+                .collect();
+            kind = Type { name: spelled(&unnamed), ..Type::default() };
         }
         if self.take("=") {
             while self.peek(0).is_some_and(|t| !t.is(",") && !t.is(")")) {
@@ -101,7 +115,7 @@ impl Parser<'_> {
                 }
                 "->" => {
                     self.at += 1;
-                    self.kind()?;
+                    qualifiers.returns = Some(self.kind()?);
                     continue;
                 }
                 "=" => {

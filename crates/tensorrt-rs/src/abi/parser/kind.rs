@@ -4,8 +4,9 @@ use super::{Parsed, Parser};
 use crate::abi::declaration::{Derivation, Type};
 
 /// Words of the built-in types, several of which make one type.
-const BUILT_IN: [&str; 11] =
-    ["void", "bool", "char", "short", "int", "long", "signed", "unsigned", "float", "double", "auto"];
+const BUILT_IN: [&str; 11] = [
+    "void", "bool", "char", "short", "int", "long", "signed", "unsigned", "float", "double", "auto",
+];
 
 /// Words before a name that say which kind of type it is.
 const ELABORATIONS: [&str; 5] = ["class", "struct", "union", "enum", "typename"];
@@ -29,7 +30,10 @@ impl Parser<'_> {
                 self.at += 1;
             } else if words.is_empty() && kind.name.is_empty() && ELABORATIONS.contains(&text) {
                 self.at += 1;
-            } else if words.is_empty() && kind.name.is_empty() && (token.is_identifier() || token.is("::")) {
+            } else if words.is_empty()
+                && kind.name.is_empty()
+                && (token.is_identifier() || token.is("::"))
+            {
                 kind.name = self.qualified_name()?;
             } else {
                 break;
@@ -81,7 +85,8 @@ impl Parser<'_> {
                 self.tokens[start..self.at].iter().for_each(|t| name.push_str(&t.text));
             }
             // A name before `::~` or `::operator` belongs to a definition outside its class.
-            if !self.is("::") || !self.peek(1).is_some_and(crate::abi::lexer::Token::is_identifier) {
+            if !self.is("::") || !self.peek(1).is_some_and(crate::abi::lexer::Token::is_identifier)
+            {
                 return Ok(name);
             }
             self.at += 1;

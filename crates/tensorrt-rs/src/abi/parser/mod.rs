@@ -177,7 +177,8 @@ impl<'a> Parser<'a> {
                 {
                     let name = name.to_owned();
                     let scope = scope.to_owned();
-                    let function = FunctionDeclaration { name, returns: kind, parameters, scope, place };
+                    let function =
+                        FunctionDeclaration { name, returns: kind, parameters, scope, place };
                     self.found.functions.push(function);
                 }
             } else if (specifiers.is_constexpr || kind.is_const)
@@ -241,7 +242,9 @@ impl<'a> Parser<'a> {
     fn skip_balanced(&mut self) -> Parsed<()> {
         let mut open = Vec::new();
         loop {
-            let Some(token) = self.peek(0) else { return Err(self.unexpected("a closing bracket")) };
+            let Some(token) = self.peek(0) else {
+                return Err(self.unexpected("a closing bracket"));
+            };
             match (&*token.text, token.kind) {
                 ("(", Kind::Punctuation) => open.push(")"),
                 ("[", Kind::Punctuation) => open.push("]"),
