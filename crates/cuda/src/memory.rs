@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 /// Memory of the device. Aligned to 256 bytes.
 #[derive(Debug)]
-pub struct DeviceBuffer {
+pub(crate) struct DeviceBuffer {
     context: Arc<Context>,
     address: CUdeviceptr,
     bytes: usize,
@@ -20,7 +20,7 @@ impl DeviceBuffer {
     ///
     /// # Errors
     /// [`CudaError::OutOfMemory`], or a driver that fails.
-    pub fn new(context: &Arc<Context>, what: &'static str, bytes: usize) -> Result<Self, CudaError> {
+    pub(crate) fn new(context: &Arc<Context>, what: &'static str, bytes: usize) -> Result<Self, CudaError> {
         context.make_current()?;
         let driver = context.device().driver;
         let mut address = 0;
@@ -31,12 +31,12 @@ impl DeviceBuffer {
     }
 
     /// Its size.
-    pub fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }
 
     /// Where it lies, for kernels and for `TensorRT`.
-    pub fn address(&self) -> u64 {
+    pub(crate) fn address(&self) -> u64 {
         self.address
     }
 }
@@ -53,7 +53,7 @@ impl Drop for DeviceBuffer {
 
 /// Pinned memory of the host, which the device copies from and to without a detour, and may use directly.
 #[derive(Debug)]
-pub struct HostBuffer {
+pub(crate) struct HostBuffer {
     context: Arc<Context>,
     pointer: *mut u8,
     /// Of the same memory, for kernels; 0 where they cannot use it.
@@ -69,7 +69,7 @@ impl HostBuffer {
     ///
     /// # Errors
     /// [`CudaError::OutOfMemory`], or a driver that fails.
-    pub fn new(context: &Arc<Context>, what: &'static str, bytes: usize) -> Result<Self, CudaError> {
+    pub(crate) fn new(context: &Arc<Context>, what: &'static str, bytes: usize) -> Result<Self, CudaError> {
         context.make_current()?;
         let driver = context.device().driver;
         let mut pointer: *mut c_void = std::ptr::null_mut();
@@ -93,7 +93,7 @@ impl HostBuffer {
     }
 
     /// Its size.
-    pub fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }
 

@@ -19,8 +19,10 @@
 
 mod network;
 mod session;
+mod tensorrt;
 
 pub use network::{DeviceNetwork, NetworkSource, Tensor, ValueKind};
+pub use tensorrt::{PlanSource, ReadPlan};
 
 use crate::context::Context;
 use crate::device::Device;
@@ -357,11 +359,11 @@ impl FramePath {
             Err(error @ CudaError::Shape { .. }) => return Err(error),
             Err(error) => error,
         };
-        // An error of the network's, or one that came late, may hide one of the context's.
-        let error = match session.settle() {
-            Err(settled) if settled.is_sticky() => settled,
-            _ => error,
-        };
+        // An error of the network's, or one that came late, may hide one of the context's. Where the device cannot even be
+        // waited for, nothing is known of what it still does: its buffers must not be used again.
+        if let Err(settled) = session.settle() {
+            return Err(self.recover(settled));
+        }
         Err(if error.is_sticky() { self.recover(error) } else { error })
     }
 

@@ -635,7 +635,7 @@ fn from_kind(
         });
     }
     if kind == ValueKind::F16 {
-        // In the upper half of the memory of the result, and widened from its end on: no memory of its own.
+        // Into the first half of the result's memory, and widened from the last one on: needs no memory of its own.
         let values = out.len();
         // SAFETY: f32 and u16 may have any bits, and a slice of the one is aligned for the other; twice as many u16 fill the
         // same bytes. The borrow of `out` ends before `out` is used again.
