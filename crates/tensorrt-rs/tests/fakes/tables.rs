@@ -4,9 +4,12 @@ use std::collections::BTreeMap;
 use tensorrt_rs::table::{Target, enum_values, layouts, slots};
 use tensorrt_rs::{Major, Version};
 
+/// Slots by class and method.
+type List = BTreeMap<(String, String), Vec<(Version, Option<u16>)>>;
+
 /// Slots by class and method, for each version, from a list in the form of `slots.txt` of the fakes (`class`
 /// lines) or of the facts (`##` lines).
-fn listed(text: &str) -> BTreeMap<(String, String), Vec<(Version, Option<u16>)>> {
+fn listed(text: &str) -> List {
     let mut versions = Vec::new();
     let mut class = String::new();
     let mut list = BTreeMap::new();
