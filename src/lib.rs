@@ -59,12 +59,14 @@ pub mod decalibration;
 pub mod doctor;
 pub mod engine;
 pub mod grid;
+mod overlap;
 pub mod perception;
 pub mod publish;
 pub mod rectify;
 pub mod rig;
 pub mod stages;
 
+use crate::overlap::{Overlap, OverlapError, Overlapped};
 use crate::capture::{Capture, CaptureError, FrameSource, monotonic_ns};
 use crate::perception::{FrameError, Perception};
 use crate::publish::{CapturedPair, PublishError, Publisher};
@@ -81,6 +83,10 @@ pub struct Pipeline {
     perception: Perception,
     publisher: Publisher,
     statistics: StageStatistics,
+    /// Of an engine that works on one frame while the next one is captured.
+    overlap: Overlap,
+    /// Why the frame after the last one that was published is lost.
+    failed: Option<FrameError>,
 }
 
 /// What one step did.
@@ -119,7 +125,8 @@ impl PipelineError {
         match self {
             Self::Capture(error) => error.is_recoverable(),
             Self::Frame(FrameError::Rectify(_)) => true,
-            Self::Frame(FrameError::Engine(_)) | Self::Publish(_) => false,
+            Self::Frame(FrameError::Engine(error)) => error.is_recoverable(),
+            Self::Frame(FrameError::Sequential) | Self::Publish(_) => false,
         }
     }
 }
@@ -127,7 +134,14 @@ impl PipelineError {
 impl Pipeline {
     /// Puts the parts together; [`daemon::assemble`] makes them from a configuration.
     pub fn new(source: Box<dyn FrameSource>, perception: Perception, publisher: Publisher) -> Self {
-        Self { source, perception, publisher, statistics: StageStatistics::new() }
+        Self {
+            source,
+            perception,
+            publisher,
+            statistics: StageStatistics::new(),
+            overlap: Overlap::default(),
+            failed: None,
+        }
     }
 
     /// Takes one pair from capture to publish, waiting at most `timeout` for it.
@@ -135,6 +149,9 @@ impl Pipeline {
     /// # Errors
     /// When a stage fails; [`PipelineError::is_recoverable`] says whether to go on.
     pub fn step(&mut self, timeout: Duration) -> Result<Step, PipelineError> {
+        if self.perception.overlaps() {
+            return self.step_overlapped(timeout);
+        }
         let frame = match self.source.next(timeout)? {
             Capture::Frame(frame) => frame,
             Capture::TimedOut => return Ok(Step::Idle),
@@ -144,8 +161,30 @@ impl Pipeline {
         let captured = monotonic_ns().saturating_sub(frame.left_stamp.time_ns);
         let mut times = self.perception.perceive(&frame, None)?;
         times.capture = Duration::from_nanos(captured);
+        self.publish(&captured_pair, times)
+    }
+
+    /// As [`Pipeline::step`], with an engine that works while pairs are captured: the next one is on its way when this
+    /// returns.
+    fn step_overlapped(&mut self, timeout: Duration) -> Result<Step, PipelineError> {
+        if let Some(error) = self.failed.take() {
+            return Err(error.into());
+        }
+        match self.overlap.step(self.source.as_mut(), &mut self.perception, timeout) {
+            Ok(Overlapped::Done { pair, times, next }) => {
+                self.failed = next.err();
+                self.publish(&pair, times)
+            }
+            Ok(Overlapped::Idle) => Ok(Step::Idle),
+            Ok(Overlapped::Ended) => Ok(Step::Ended),
+            Err(OverlapError::Capture(error)) => Err(error.into()),
+            Err(OverlapError::Frame(error)) => Err(error.into()),
+        }
+    }
+
+    fn publish(&mut self, pair: &CapturedPair, mut times: StageTimes) -> Result<Step, PipelineError> {
         let published = self.publisher.publish(
-            &captured_pair,
+            pair,
             &self.source.health(),
             &mut times,
             self.perception.calibration(),

@@ -1,29 +1,33 @@
 //! From a stereo pair to labelled voxels: rectify, infer, label.
 //!
 //! `occdepth run` does this for every frame, `occdepth infer` once.
+//!
+//! An engine that has [frames](Engine::frames) rectifies where it runs. [`Perception::perceive`] is the same for both kinds;
+//! the other kind can also be [given](Perception::stage) the next pair while it works on one.
 
 use crate::capture::{SourceDescription, StereoFrame};
 use crate::daemon::GridConfig;
 use crate::decalibration::{Report, Watch, WatchConfig, WatchError};
-use crate::engine::{Engine, EngineError};
+use crate::engine::{Engine, EngineError, FrameEngine};
 use crate::grid::{GridError, GridOutput, LabelOptions, VisibilityMask};
-use crate::rectify::{RectifyError, StereoRectifier};
+use crate::rectify::{DeviceRectifier, RectifyError, StereoRectifier};
 use crate::stages::StageTimes;
 use occdepth_contract::ContractError;
 use occdepth_geometry::fit::{FitError, NetworkCameras};
 use occdepth_geometry::network::{GeometryError, GeometryInputs};
 use occdepth_geometry::rig::StereoRig;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Turns stereo pairs of one rig into grids of one network. All of its memory is allocated at the start.
 pub struct Perception {
     cameras: NetworkCameras,
     grid_origin_m: [f64; 3],
-    rectifier: StereoRectifier,
+    rectifier: Rectification,
     /// None: the calibration is not watched.
     watch: Option<Watch>,
     engine: Box<dyn Engine>,
-    /// f32 [2, 3, H, W], of which the network sees as many views as it has.
+    /// f32 [2, 3, H, W], of which the network sees as many views as it has. Of an engine that rectifies itself: what the
+    /// watch looks at; empty without one.
     images: Vec<f32>,
     /// Length of the network's `images`.
     network_values: usize,
@@ -31,6 +35,20 @@ pub struct Perception {
     labels: Vec<u8>,
     /// u8 [X, Y, Z].
     confidence: Option<Vec<u8>>,
+}
+
+/// Where pairs are rectified.
+enum Rectification {
+    /// Here.
+    Host(StereoRectifier),
+    /// Where the engine runs.
+    Device {
+        rectifier: DeviceRectifier,
+        /// Copying the last pair out of the camera's memory.
+        staging: Duration,
+        /// Capture time of the pair in flight, for the watch.
+        staged_ns: u64,
+    },
 }
 
 /// Why a rig, a source and a network do not fit together.
@@ -83,6 +101,9 @@ pub enum FrameError {
     /// The network failed.
     #[error(transparent)]
     Engine(#[from] EngineError),
+    /// The engine works on one pair from beginning to end.
+    #[error("the engine takes whole frames only: it does not overlap them")]
+    Sequential,
 }
 
 impl Perception {
@@ -113,13 +134,7 @@ impl Perception {
         let views = [cameras.left.view, cameras.right.view];
         // A network of one view sees through the left camera.
         let geometry = GeometryInputs::new(&spec, &views[..spec.views.min(2)])?;
-        let rectifier = StereoRectifier::new(
-            source.size,
-            source.format,
-            source.colour,
-            &cameras,
-            &contract.normalisation,
-        )?;
+        let normalisation = contract.normalisation.clone();
         let pixels = contract.image.width as usize * contract.image.height as usize;
         let voxels = contract.grid.dims.iter().map(|&n| n as usize).product();
         let visibility =
@@ -132,13 +147,24 @@ impl Perception {
         )]
         let unknown_below = (grid.unknown_below * 255.0).round().clamp(0.0, 255.0) as u8;
         engine.bind(&geometry, LabelOptions { unknown_below, visibility })?;
+        let (size, format, colour) = (source.size, source.format, source.colour);
+        let (rectifier, values) = if let Some(frames) = engine.frames() {
+            let (rectifier, plan) =
+                DeviceRectifier::new(size, format, colour, &cameras, &normalisation)?;
+            frames.fit(plan)?;
+            let staging = Duration::ZERO;
+            (Rectification::Device { rectifier, staging, staged_ns: 0 }, 0)
+        } else {
+            let rectifier = StereoRectifier::new(size, format, colour, &cameras, &normalisation)?;
+            (Rectification::Host(rectifier), 2 * 3 * pixels)
+        };
         Ok(Self {
             cameras,
             grid_origin_m: spec.grid.origin_m,
             rectifier,
             watch: None,
             engine,
-            images: vec![0.0; 2 * 3 * pixels],
+            images: vec![0.0; values],
             network_values: spec.views.min(2) * 3 * pixels,
             labels: vec![0; voxels],
             confidence: grid.confidence.then(|| vec![0; voxels]),
@@ -153,6 +179,11 @@ impl Perception {
         let normalisation = &self.engine.contract().normalisation;
         self.watch =
             config.enabled.then(|| Watch::new(&self.cameras, normalisation, config)).transpose()?;
+        if let Rectification::Device { .. } = self.rectifier {
+            let size = self.cameras.size;
+            let values = 2 * 3 * size.width as usize * size.height as usize;
+            self.images = vec![0.0; if self.watch.is_some() { values } else { 0 }];
+        }
         Ok(())
     }
 
@@ -169,8 +200,17 @@ impl Perception {
         frame: &StereoFrame<'_>,
         logits: Option<&mut [f32]>,
     ) -> Result<StageTimes, FrameError> {
+        let rectifier = match &mut self.rectifier {
+            Rectification::Host(rectifier) => rectifier,
+            Rectification::Device { .. } => {
+                self.stage(frame)?;
+                self.submit()?;
+                let watch = self.observe()?;
+                return self.collect(watch, logits);
+            }
+        };
         let start = Instant::now();
-        self.rectifier.rectify(frame, &mut self.images)?;
+        rectifier.rectify(frame, &mut self.images)?;
         let rectify = start.elapsed();
         if let Some(watch) = &mut self.watch {
             watch.observe(&self.images, frame.left_stamp.time_ns);
@@ -189,6 +229,95 @@ impl Perception {
             label: times.label,
             ..StageTimes::default()
         })
+    }
+
+    /// Whether the engine works on one frame while the next one is captured: [`Perception::stage`] and what follows it are
+    /// for such engines.
+    pub fn overlaps(&self) -> bool {
+        matches!(self.rectifier, Rectification::Device { .. })
+    }
+
+    /// Copies a pair out of the camera's memory, also while another one is being worked on. It replaces one that was staged
+    /// and not submitted.
+    ///
+    /// # Errors
+    /// Images that are not what the source promised, a device that fails, or an engine that does not overlap.
+    pub fn stage(&mut self, frame: &StereoFrame<'_>) -> Result<(), FrameError> {
+        let start = Instant::now();
+        let Rectification::Device { rectifier, staging, staged_ns } = &mut self.rectifier else {
+            return Err(FrameError::Sequential);
+        };
+        let pair = rectifier.pair(frame)?;
+        self.engine.frames().ok_or(FrameError::Sequential)?.stage(&pair)?;
+        *staging = start.elapsed();
+        *staged_ns = frame.left_stamp.time_ns;
+        Ok(())
+    }
+
+    /// Starts on the staged pair; what was in flight must have been collected.
+    ///
+    /// # Errors
+    /// Nothing staged, or a device that fails: see [`EngineError::is_recoverable`].
+    pub fn submit(&mut self) -> Result<(), FrameError> {
+        Ok(self.frames()?.submit()?)
+    }
+
+    /// Lets the watch, where there is one, look at the pair in flight, which the network runs on meanwhile. Once for each pair,
+    /// and before another one is staged. Says how long that took.
+    ///
+    /// # Errors
+    /// A device that fails; the frame is then lost.
+    pub fn observe(&mut self) -> Result<Duration, FrameError> {
+        let Rectification::Device { staged_ns, .. } = self.rectifier else {
+            return Err(FrameError::Sequential);
+        };
+        let start = Instant::now();
+        let Some(watch) = &mut self.watch else { return Ok(Duration::ZERO) };
+        if watch.looks() {
+            self.engine.frames().ok_or(FrameError::Sequential)?.images(&mut self.images)?;
+        }
+        watch.observe(&self.images, staged_ns);
+        Ok(start.elapsed())
+    }
+
+    /// Whether the frame in flight is done.
+    ///
+    /// # Errors
+    /// As [`Perception::observe`].
+    pub fn is_done(&mut self) -> Result<bool, FrameError> {
+        Ok(self.frames()?.is_done()?)
+    }
+
+    /// Waits for the frame in flight; its labels are then in the memory of this value. `watch` is what
+    /// [`Perception::observe`] said, for the times.
+    ///
+    /// # Errors
+    /// As [`Perception::observe`].
+    pub fn collect(
+        &mut self,
+        watch: Duration,
+        logits: Option<&mut [f32]>,
+    ) -> Result<StageTimes, FrameError> {
+        let Rectification::Device { staging, .. } = self.rectifier else {
+            return Err(FrameError::Sequential);
+        };
+        let frames = self.engine.frames().ok_or(FrameError::Sequential)?;
+        let times = frames.collect(GridOutput {
+            labels: &mut self.labels,
+            confidence: self.confidence.as_deref_mut(),
+            logits,
+        })?;
+        Ok(StageTimes {
+            rectify: staging + times.rectify,
+            watch,
+            infer: times.engine.infer,
+            label: times.engine.label,
+            ..StageTimes::default()
+        })
+    }
+
+    fn frames(&mut self) -> Result<&mut dyn FrameEngine, FrameError> {
+        self.engine.frames().ok_or(FrameError::Sequential)
     }
 
     /// u8 [X, Y, Z], x-major: the class ids of the last frame; 255 = unknown.

@@ -41,6 +41,21 @@ impl CapturedPair {
             faulty: frame.faulty,
         }
     }
+
+    /// When the left image was taken, `CLOCK_MONOTONIC` nanoseconds.
+    pub fn captured_ns(&self) -> u64 {
+        self.left.time_ns
+    }
+
+    /// This pair, taken instead of `older`, which is dropped.
+    #[must_use]
+    pub fn after(self, older: &Self) -> Self {
+        Self {
+            dropped: self.dropped.saturating_add(older.dropped).saturating_add(1),
+            faulty: self.faulty.saturating_add(older.faulty),
+            ..self
+        }
+    }
 }
 
 impl Publisher {

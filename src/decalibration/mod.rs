@@ -253,6 +253,11 @@ impl Watch {
         self.report
     }
 
+    /// Whether the next [`Watch::observe`] looks at the images; where it does not, they need not be there.
+    pub fn looks(&self) -> bool {
+        self.wait == 0
+    }
+
     /// What is known.
     pub fn report(&self) -> &Report {
         &self.report

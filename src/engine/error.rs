@@ -3,6 +3,7 @@
 use crate::grid::GridError;
 use occdepth_contract::{ContractError, onnx::OnnxError};
 use occdepth_cpu::CpuError;
+use occdepth_cuda::CudaError;
 use std::path::PathBuf;
 
 /// Why a network does not run. Messages name the file or the input, what was found and what was
@@ -38,6 +39,9 @@ pub enum EngineError {
     /// The network cannot be prepared for the CPU, or it failed there.
     #[error(transparent)]
     Cpu(#[from] CpuError),
+    /// The GPU cannot be used, or it failed.
+    #[error(transparent)]
+    Gpu(#[from] CudaError),
     /// A geometry input does not have the length that the contract says.
     #[error(
         "geometry input `{input}`: found {found}, expected {expected} by the network's contract"
@@ -86,4 +90,11 @@ pub enum EngineError {
     /// The logits cannot be labelled, or not into the given memory.
     #[error(transparent)]
     Label(#[from] GridError),
+}
+
+impl EngineError {
+    /// Whether one frame was lost and the next one may succeed.
+    pub fn is_recoverable(&self) -> bool {
+        matches!(self, Self::Gpu(error) if error.is_recoverable())
+    }
 }

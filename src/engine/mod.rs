@@ -29,14 +29,17 @@ pub mod cache;
 pub mod cpu;
 mod error;
 mod geometry;
+mod gpu;
 pub mod machine;
 pub mod recipe;
 
 pub use cpu::{BUNDLED_NAME, BUNDLED_NETWORK, CpuEngine};
 pub use error::EngineError;
+pub use gpu::{GpuEngine, GpuOptions};
 
 use crate::grid::{GridOutput, LabelOptions};
 use occdepth_contract::Contract;
+use occdepth_cuda::{CameraImage, RectifyPlan};
 use occdepth_geometry::network::GeometryInputs;
 use std::time::Duration;
 
@@ -65,6 +68,54 @@ pub trait Engine: Send {
     /// than the contract's, and failures of the runtime. The output is then unspecified; the engine can
     /// be used again.
     fn run(&mut self, images: &[f32], output: GridOutput<'_>) -> Result<EngineTimes, EngineError>;
+
+    /// The engine as one that takes pairs as the cameras have them, if it is one: pixels then go where it runs, and
+    /// nothing but labels comes back.
+    fn frames(&mut self) -> Option<&mut dyn FrameEngine> {
+        None
+    }
+}
+
+/// An engine that rectifies where it runs, and so can work on one frame while the next one is being captured.
+///
+/// A frame is staged (copied out of the camera's memory), submitted, and collected. While one is in flight, others may be
+/// staged, of which the last counts.
+pub trait FrameEngine {
+    /// Rectifies as `plan` says from now on.
+    ///
+    /// # Errors
+    /// A plan that does not fit the network, or no memory for it.
+    fn fit(&mut self, plan: RectifyPlan) -> Result<(), EngineError>;
+
+    /// Copies a pair; it may be taken back by its owner afterwards.
+    ///
+    /// # Errors
+    /// Images that are shorter than the plan says, or a device that fails.
+    fn stage(&mut self, pair: &[CameraImage<'_>; 2]) -> Result<(), EngineError>;
+
+    /// Starts on the staged pair.
+    ///
+    /// # Errors
+    /// Nothing staged, a frame in flight already, or a device that fails.
+    fn submit(&mut self) -> Result<(), EngineError>;
+
+    /// Whether the frame in flight is done.
+    ///
+    /// # Errors
+    /// No frame in flight, or a device that fails; the frame is then lost.
+    fn is_done(&mut self) -> Result<bool, EngineError>;
+
+    /// The rectified images of the frame in flight, f32 `[2, 3, H, W]`, as soon as they are there.
+    ///
+    /// # Errors
+    /// As [`FrameEngine::is_done`].
+    fn images(&mut self, images: &mut [f32]) -> Result<(), EngineError>;
+
+    /// Waits for the frame in flight and takes its grid.
+    ///
+    /// # Errors
+    /// As [`FrameEngine::is_done`], and outputs of another length.
+    fn collect(&mut self, output: GridOutput<'_>) -> Result<FrameEngineTimes, EngineError>;
 }
 
 /// What an engine is, for health, `occdepth network show` and the ring.
@@ -76,6 +127,15 @@ pub struct EngineDescription {
     pub network_sha256: [u8; 32],
     /// SHA-256 of what actually runs (a `TensorRT` plan); the CPU engine has nothing but the network.
     pub engine_sha256: [u8; 32],
+}
+
+/// How long the parts of a frame took.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FrameEngineTimes {
+    /// The camera's pixels in to images.
+    pub rectify: Duration,
+    /// The rest.
+    pub engine: EngineTimes,
 }
 
 /// How long the parts of one run took.

@@ -9,6 +9,7 @@
 
 use super::{GridError, GridOutput, UNKNOWN, VisibilityMask};
 use occdepth_contract::Class;
+use occdepth_cuda::LabelPlan;
 
 /// What is labelled [`UNKNOWN`] besides voxels with a logit that is not finite.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -76,6 +77,28 @@ impl Labeller {
             });
         }
         Ok(Self { planes, options })
+    }
+
+    /// The same for a GPU that labels `voxels` voxels.
+    ///
+    /// # Errors
+    /// A visibility mask of another length than the grid.
+    pub fn device_plan(&self, voxels: usize) -> Result<LabelPlan, GridError> {
+        let hidden = self.options.visibility.as_ref().map(VisibilityMask::hidden);
+        if let Some(hidden) = hidden
+            && hidden.len() != voxels
+        {
+            return Err(GridError::Mask { found: hidden.len(), expected: voxels });
+        }
+        let plane = |&(plane, id): &(usize, u8)| {
+            (u16::try_from(plane).expect("ids are bytes and unique, so there are at most 255"), id)
+        };
+        Ok(LabelPlan {
+            planes: self.planes.iter().map(plane).collect(),
+            voxels,
+            unknown_below: self.options.unknown_below,
+            hidden: hidden.map(<[u8]>::to_vec),
+        })
     }
 
     /// Labels `voxels` voxels; `logits` is f32 `[C, voxels]`. Allocates nothing.

@@ -25,6 +25,8 @@
 //! - **Bayer** mosaics are demosaiced bilinearly: a missing colour is the mean of the two or four nearest pixels that have
 //!   it. Values of 10 and 12 bits keep their precision.
 //!
+//! [`DeviceRectifier`] prepares the same for a GPU, whose kernel is in `occdepth-cuda`.
+//!
 //! The rows of the source are unpacked, once and just before they are needed, into normalised colours; the interpolation
 //! then has one kind of pixel to read and no border to mind. Neither call allocates, locks or logs. One
 //! thread does the work. Measured, a second one for the second view is 1.6 to 1.9 times as fast on idle cores and brings little
@@ -32,6 +34,7 @@
 //! need a copy of the lent image and a lock. The views are independent: a caller may keep a [`Rectifier`] of each on threads
 //! of its own.
 
+mod device;
 mod kernel;
 mod normalise;
 mod picture;
@@ -40,6 +43,7 @@ mod table;
 mod unpack;
 
 use crate::capture::{Image, ImageLayoutError, PixelFormat, StereoFrame, YuvEncoding};
+pub use device::DeviceRectifier;
 pub use picture::PictureMaker;
 
 use kernel::{Remap, Straight};

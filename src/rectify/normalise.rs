@@ -53,6 +53,11 @@ pub(super) struct Affine {
 }
 
 impl Affine {
+    /// Scale and offset by channel.
+    pub(super) fn factors(&self) -> ([f32; 3], [f32; 3]) {
+        (self.scale, self.offset)
+    }
+
     #[inline(always)]
     pub(super) fn apply<const FUSED: bool>(&self, channel: usize, sample: f32) -> f32 {
         multiply_add::<FUSED>(sample, self.scale[channel], self.offset[channel])

@@ -2,6 +2,7 @@
 
 use super::RectifyError;
 use super::ring::{PIXEL, pitch};
+use occdepth_cuda::{NO_SAMPLE, sample};
 use occdepth_geometry::{ImageSize, rectification::RemapTable};
 use std::ops::Range;
 
@@ -54,14 +55,7 @@ impl SampleTable {
         source: ImageSize,
         output: ImageSize,
     ) -> Result<Self, RectifyError> {
-        let expected = output.width as usize * output.height as usize;
-        if map.size != output || map.source.len() != expected {
-            return Err(RectifyError::MapSize {
-                found: map.size,
-                entries: map.source.len(),
-                expected: output,
-            });
-        }
+        check_size(map, output)?;
         let position = |&[x, y]: &[f32; 2]| split(x, source.width).zip(split(y, source.height));
         let runs = runs(map.source.chunks(output.width as usize), position);
         let (first_row, slots) = rows_at_a_time(&runs);
@@ -77,6 +71,32 @@ impl SampleTable {
             .unzip();
         Ok(Self { runs, offsets, rests, first_row, slots })
     }
+}
+
+/// The same positions as entries for a GPU, which needs neither runs nor rows.
+pub(super) fn device_samples(
+    map: &RemapTable,
+    source: ImageSize,
+    output: ImageSize,
+) -> Result<Vec<u64>, RectifyError> {
+    check_size(map, output)?;
+    let entry = |&[x, y]: &[f32; 2]| {
+        let ((x, right), (y, down)) = split(x, source.width).zip(split(y, source.height))?;
+        Some(sample([u16::try_from(x).ok()?, u16::try_from(y).ok()?], [right, down]))
+    };
+    Ok(map.source.iter().map(|position| entry(position).unwrap_or(NO_SAMPLE)).collect())
+}
+
+fn check_size(map: &RemapTable, output: ImageSize) -> Result<(), RectifyError> {
+    let expected = output.width as usize * output.height as usize;
+    if map.size != output || map.source.len() != expected {
+        return Err(RectifyError::MapSize {
+            found: map.size,
+            entries: map.source.len(),
+            expected: output,
+        });
+    }
+    Ok(())
 }
 
 /// A pixel before a position and the rest of the way, on one axis.

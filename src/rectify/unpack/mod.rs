@@ -11,6 +11,7 @@ mod yuv;
 
 use super::normalise::{Affine, Normaliser};
 use crate::capture::{Image, PixelFormat, YuvEncoding};
+use occdepth_cuda::YuvCoefficients;
 use occdepth_geometry::ImageSize;
 use yuv::YuvToRgb;
 
@@ -58,6 +59,16 @@ impl Unpacker {
     /// Normalised red, green and blue of a black pixel.
     pub(super) fn black(&self) -> [f32; 3] {
         self.black
+    }
+
+    /// Scale and offset by channel of samples that are colours.
+    pub(super) fn factors(&self) -> ([f32; 3], [f32; 3]) {
+        self.affine.factors()
+    }
+
+    /// Of luma and chroma, by colour.
+    pub(super) fn yuv(&self) -> [YuvCoefficients; 3] {
+        self.yuv.coefficients()
     }
 
     /// Unpacks row `y` of `image`, which must have passed [`Image::check`] and be as wide as `line`.

@@ -16,6 +16,7 @@
 use super::super::normalise::{Normaliser, multiply_add};
 use super::Line;
 use crate::capture::{YuvEncoding, YuvMatrix, YuvRange};
+use occdepth_cuda::YuvCoefficients;
 
 /// Codes to normalised colours.
 #[derive(Clone, Copy, Debug)]
@@ -59,6 +60,14 @@ impl YuvToRgb {
             green: colour(1, -u * kb / kg, -v * kr / kg),
             blue: colour(2, u, 0.0),
         }
+    }
+
+    /// By colour, for the kernel that does the same on a GPU.
+    pub(in crate::rectify) fn coefficients(&self) -> [YuvCoefficients; 3] {
+        [self.red, self.green, self.blue].map(|colour| {
+            let Colour { luma, u, v, offset, black, white } = colour;
+            YuvCoefficients { luma, u, v, offset, black, white }
+        })
     }
 
     /// 4 bytes for two neighbours, which share their chroma; LUMA is the position of the first luma (0: Y0 U Y1 V,

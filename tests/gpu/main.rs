@@ -1,0 +1,21 @@
+//! The GPU frame path against the CPU path.
+//!
+//! There is no GPU where these tests are written. Each runs in a process of its own on a driver and a compiler that are not
+//! real (`crates/cuda/fake`): the kernels are compiled for the host, everything else is the product's. On a machine that has
+//! a GPU, those whose name ends in `on_a_gpu` do the same there; elsewhere they are skipped by name. Not yet run on a
+//! device.
+#![allow(unsafe_code, reason = "a counting allocator, and a network that works on device memory")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(clippy::print_stderr, reason = "seeds and skipped tests are printed")]
+#![allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "small numbers")]
+
+mod allocations;
+mod cases;
+mod engine;
+mod fakes;
+mod faults;
+mod kernels;
+mod network;
+mod overlap;
+mod random;
+mod starting;
