@@ -22,6 +22,7 @@
 //! | [`stages`] | where the time went |
 //! | [`rig`] | reading rig files |
 //! | [`doctor`] | every precondition of running here, with a verdict and a mend |
+//! | [`causes`] | errors with their causes, for logs and reports |
 //! | [`board`] | the board that the program runs on: profiles, sensors, what is installed |
 //!
 //! The mathematics (cameras, rectification, where a voxel falls in an image) is in `occdepth-geometry`, shared
@@ -54,6 +55,7 @@
 pub mod board;
 pub mod calibrate;
 pub mod capture;
+pub mod causes;
 pub mod daemon;
 pub mod decalibration;
 pub mod doctor;
@@ -66,8 +68,8 @@ pub mod rectify;
 pub mod rig;
 pub mod stages;
 
-use crate::overlap::{Overlap, OverlapError, Overlapped};
 use crate::capture::{Capture, CaptureError, FrameSource, monotonic_ns};
+use crate::overlap::{Overlap, OverlapError, Overlapped};
 use crate::perception::{FrameError, Perception};
 use crate::publish::{CapturedPair, PublishError, Publisher};
 use crate::stages::{StageStatistics, StageTimes};
@@ -182,7 +184,11 @@ impl Pipeline {
         }
     }
 
-    fn publish(&mut self, pair: &CapturedPair, mut times: StageTimes) -> Result<Step, PipelineError> {
+    fn publish(
+        &mut self,
+        pair: &CapturedPair,
+        mut times: StageTimes,
+    ) -> Result<Step, PipelineError> {
         let published = self.publisher.publish(
             pair,
             &self.source.health(),

@@ -37,6 +37,10 @@ pub(crate) struct Arguments {
     #[command(flatten)]
     cache: CacheArguments,
 
+    /// Where libnvinfer lies, when the loader does not find it
+    #[arg(long, value_name = "PATH")]
+    tensorrt: Option<PathBuf>,
+
     /// Builds even if the engine is there
     #[arg(long)]
     force: bool,
@@ -59,8 +63,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let cache = arguments.cache.open()?;
     let stop = setup::stop_on_signals()?;
     let observer = Arc::new(Display::new(stop));
-    let request = BuildRequest { recipe: &recipe, cache: &cache, force: arguments.force };
-    let result = build::build(&request, Arc::clone(&observer) as Arc<dyn Observer>);
+    let request = BuildRequest {
+        recipe: &recipe,
+        cache: &cache,
+        tensorrt: arguments.tensorrt.as_deref(),
+        force: arguments.force,
+    };
+    let following: Arc<dyn Observer> = observer.clone();
+    let result = build::build(&request, &following);
     observer.finish();
     let built = result.map_err(failure)?;
     report(&built, arguments.json)
@@ -88,13 +98,15 @@ pub(crate) fn failure(error: BuildError) -> Failure {
             let BuildError::Cache(error) = error else { unreachable!("matched above") };
             return engines::unusable(error);
         }
-        BuildError::TensorRt(_) | BuildError::Device(_) => {
+        BuildError::TensorRt(_) | BuildError::Machine(_) => {
             "`occdepth doctor` says what is missing and how to mend it"
         }
         BuildError::Memory { .. } => {
             "close other programs, lower `workspace_mib` in the recipe, or add swap for the build"
         }
-        BuildError::Disk { .. } => "`occdepth engines prune` makes room, --cache DIR goes elsewhere",
+        BuildError::Disk { .. } => {
+            "`occdepth engines prune` makes room, --cache DIR goes elsewhere"
+        }
         BuildError::SelfTest(_) => {
             "`occdepth-host export` writes the self-test beside the network; an engine that cannot be tested is not kept"
         }
@@ -180,7 +192,10 @@ impl Display {
         }
     }
 
-    #[allow(clippy::print_stderr, reason = "progress is for whoever watches, not part of the result")]
+    #[allow(
+        clippy::print_stderr,
+        reason = "progress is for whoever watches, not part of the result"
+    )]
     fn say(&self, text: &str, at_once: bool) {
         if let Some(bar) = &self.bar {
             bar.set_message(text.to_owned());

@@ -1,12 +1,11 @@
 //! `occdepth demo`: the whole product, without a camera, a file or a configuration.
 
+use super::private_directory::PrivateDirectory;
 use super::{Failure, output, setup, table};
 use occdepth::daemon::{
     self, Config, EngineChoice, GridConfig, NetworkConfig, Outcome, SourceConfig, StreamConfig,
 };
 use occdepth::decalibration::WatchConfig;
-use std::fs::{self, DirBuilder};
-use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus};
 use std::sync::atomic::Ordering;
@@ -53,7 +52,7 @@ fn parse_seconds(text: &str) -> Result<f64, String> {
 }
 
 pub(crate) fn run(arguments: &Arguments, verbose: u8) -> Result<(), Failure> {
-    let directory = PrivateDirectory::new()?;
+    let directory = PrivateDirectory::new("demo")?;
     let config = Config {
         rig: None,
         source: SourceConfig::Synthetic {
@@ -153,34 +152,6 @@ impl Drop for Client {
             // Already ended, or ended by this: there is nothing else to do about either.
             let _ = child.kill();
             let _ = child.wait();
-        }
-    }
-}
-
-/// A directory that only this user can enter, removed when it goes out of scope.
-struct PrivateDirectory {
-    path: PathBuf,
-}
-
-impl PrivateDirectory {
-    fn new() -> Result<Self, Failure> {
-        let base = std::env::var_os("XDG_RUNTIME_DIR")
-            .map(PathBuf::from)
-            .filter(|path| path.is_dir())
-            .unwrap_or_else(std::env::temp_dir);
-        let path = base.join(format!("occdepth-demo-{}", std::process::id()));
-        // Fails if somebody made it before us, so that nobody else can own it.
-        DirBuilder::new().mode(0o700).create(&path).map_err(|error| {
-            Failure::work(format!("cannot make the directory {}", path.display())).because(error)
-        })?;
-        Ok(Self { path })
-    }
-}
-
-impl Drop for PrivateDirectory {
-    fn drop(&mut self) {
-        if let Err(error) = fs::remove_dir_all(&self.path) {
-            log::warn!("cannot remove {}: {error}", self.path.display());
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::{Failure, output};
 use clap::Args;
+use occdepth::causes::WithCauses;
 use occdepth::engine::cache::{CacheError, EngineCache, Entry};
 use occdepth::engine::machine::Machine;
 use serde_json::{Value, json};
@@ -81,8 +82,10 @@ impl CacheArguments {
         match &self.cache {
             Some(directory) => Ok(EngineCache::at(directory)),
             None => EngineCache::of_user().ok_or_else(|| {
-                Failure::configuration("no directory for engines: neither a home nor a variable says where")
-                    .hint("name one with --cache DIR")
+                Failure::configuration(
+                    "no directory for engines: neither a home nor a variable says where",
+                )
+                .hint("name one with --cache DIR")
             }),
         }
     }
@@ -91,7 +94,7 @@ impl CacheArguments {
 fn list(arguments: &List) -> Result<(), Failure> {
     let cache = arguments.cache.open()?;
     let entries = cache.entries().map_err(unusable)?;
-    let machine = Machine::probe().ok();
+    let machine = Machine::probe(None).ok();
     if arguments.json {
         let document = |entry: &Entry| {
             let manifest = entry.manifest.as_ref();
@@ -173,13 +176,14 @@ fn verify(arguments: &Verify) -> Result<(), Failure> {
         let outcome = entry.manifest.and_then(|_| cache.read(&entry.path));
         bad += usize::from(outcome.is_err());
         if arguments.json {
-            let problem = outcome.err().map(|error| chain(&error));
-            documents.push(json!({ "plan": entry.path, "ok": problem.is_none(), "problem": problem }));
+            let problem = outcome.err().map(|error| WithCauses(&error).to_string());
+            documents
+                .push(json!({ "plan": entry.path, "ok": problem.is_none(), "problem": problem }));
         } else {
             let name = entry.path.display();
             output::print_line(match outcome {
                 Ok(plan) => format!("ok   {name}: sha256 {}", plan.manifest.plan_sha256),
-                Err(error) => format!("BAD  {}", chain(&error)),
+                Err(error) => format!("BAD  {}", WithCauses(&error).to_string()),
             })?;
         }
     }
@@ -199,18 +203,18 @@ fn prune(arguments: &Prune) -> Result<(), Failure> {
         return output::print_line(format_args!("no engines in {}", cache.directory().display()));
     }
     let lock = cache.lock().map_err(unusable)?;
-    let machine = Machine::probe().ok();
+    let machine = Machine::probe(None).ok();
     for Entry { path, manifest, .. } in cache.entries().map_err(unusable)? {
         let reason = match manifest {
             _ if arguments.all => "as was asked".to_owned(),
-            Err(error) => chain(&error),
+            Err(error) => WithCauses(&error).to_string(),
             Ok(manifest) => match machine.as_ref().and_then(|m| m.refuses(&manifest.key)) {
                 Some(difference) => difference.to_string(),
                 None => match cache.read(&path) {
                     Ok(_) => continue,
                     // That it is too large or that the directory is not safe is no fault of the plan.
                     Err(error) if !error.build_helps() => return Err(unusable(error)),
-                    Err(error) => chain(&error),
+                    Err(error) => WithCauses(&error).to_string(),
                 },
             },
         };
@@ -246,15 +250,4 @@ pub(crate) fn unusable(error: CacheError) -> Failure {
         _ => Failure::work(context),
     }
     .because(error)
-}
-
-/// An error and its causes on one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text += &format!(": {error}");
-        cause = error.source();
-    }
-    text
 }

@@ -84,7 +84,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     };
     let grid = GridConfig { unknown_below: arguments.unknown_below, ..GridConfig::default() };
 
-    let engine = open_engine(&network).map_err(setup::failure)?;
+    let engine = open_engine(&network).map_err(|error| setup::failure(error.into()))?;
     let contract = engine.contract().clone();
     setup::warn_if_untrained(&contract);
     if let Some((_, path)) = formats.iter().find(|(format, _)| *format == Format::Label) {

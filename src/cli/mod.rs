@@ -1,14 +1,18 @@
 //! The program's subcommands, one file each.
 
+mod build;
 mod calibrate;
 mod camera;
 mod completions;
 mod demo;
+mod doctor;
 mod draw;
+mod engines;
 mod failure;
 mod infer;
 mod network;
 mod output;
+mod private_directory;
 mod rig;
 mod run;
 mod setup;
@@ -57,6 +61,13 @@ enum Command {
     /// Shows what an exported network promises, and checks that it is computed right
     #[command(subcommand)]
     Network(network::Command),
+    /// Builds an engine from a network, for this device, with TensorRT
+    Build(build::Arguments),
+    /// Lists, verifies and removes the engines that were built here
+    #[command(subcommand)]
+    Engines(engines::Command),
+    /// Looks at everything that the runtime needs, and says what to mend
+    Doctor(doctor::Arguments),
     /// Prints a completion script for a shell
     Completions(completions::Arguments),
 }
@@ -79,6 +90,9 @@ impl Cli {
             Command::Calibrate(arguments) => calibrate::run(&arguments),
             Command::Rig(command) => rig::run(&command),
             Command::Network(command) => network::run(&command),
+            Command::Build(arguments) => build::run(&arguments),
+            Command::Engines(command) => engines::run(&command),
+            Command::Doctor(arguments) => doctor::run(&arguments),
             Command::Completions(arguments) => completions::run(&arguments),
         }
     }

@@ -1,11 +1,14 @@
 //! `occdepth network`: what an exported network promises, and whether an engine keeps it.
 
 use super::{Failure, output};
-use occdepth::engine::{BUNDLED_NAME, BUNDLED_NETWORK, CpuEngine, Engine as _};
-use occdepth::grid::{GridOutput, LabelOptions};
+use occdepth::engine::build::{BuildError, compare};
+use occdepth::engine::{
+    BUNDLED_NAME, BUNDLED_NETWORK, BUNDLED_SELF_TEST, BUNDLED_SELF_TEST_NAME, CpuEngine,
+    Engine as _,
+};
 use occdepth_contract::onnx::{ModelFile, ModelProto, data_type};
 use occdepth_contract::self_test::{self, Comparison, SelfTest};
-use occdepth_contract::{Contract, TensorSpec, hex, tensor};
+use occdepth_contract::{Contract, TensorSpec, hex};
 use serde_json::json;
 use sha2::Digest as _;
 use std::collections::BTreeMap;
@@ -106,22 +109,12 @@ fn check(arguments: &Check) -> Result<(), Failure> {
     .map_err(|error| unusable(error.into()))?;
     let network = engine.description().network_sha256;
     test.check_network(network, &test_origin).map_err(|error| no_test(error.into()))?;
-    let frame =
-        test.frame(engine.contract(), &test_origin).map_err(|error| no_test(error.into()))?;
-
-    let failed = |error: Box<dyn Error + Send + Sync>| {
-        Failure::work("the engine failed on the self-test").because(error)
-    };
-    engine.bind(&frame.geometry, LabelOptions::default()).map_err(|error| failed(error.into()))?;
-    let [voxels, classes] = {
-        let contract = engine.contract();
-        [contract.grid.dims.iter().map(|&n| n as usize).product(), contract.classes.len()]
-    };
-    let (mut labels, mut logits) = (vec![0; voxels], vec![0.0; voxels * classes]);
-    let grid = GridOutput { labels: &mut labels, confidence: None, logits: Some(&mut logits) };
-    engine.run(&frame.images, grid).map_err(|error| failed(error.into()))?;
-    let comparison =
-        test.compare(tensor::SSC_LOGITS, &logits).map_err(|error| no_test(error.into()))?;
+    let comparison = compare(&mut engine, &test, &test_origin).map_err(|error| match error {
+        BuildError::Run(error) => {
+            Failure::work("the engine failed on the self-test").because(error)
+        }
+        other => no_test(other.into()),
+    })?;
     report(&test, &comparison, &engine.description().name, arguments.json)?;
     if comparison.passed() {
         return Ok(());
@@ -286,9 +279,3 @@ fn text(origin: &str, bytes: u64, contract: &Contract, facts: &Facts) -> String 
     lines.push(format!("operators  {}", operators.join(", ")));
     lines.join("\n") + "\n"
 }
-
-/// The self-test of the bundled network.
-const BUNDLED_SELF_TEST: &str = include_str!("../../engines/nano.selftest.json");
-
-/// What messages call [`BUNDLED_SELF_TEST`].
-const BUNDLED_SELF_TEST_NAME: &str = "engines/nano.selftest.json (bundled)";

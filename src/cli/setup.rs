@@ -3,7 +3,7 @@
 use super::Failure;
 use occdepth::Pipeline;
 use occdepth::capture::CaptureError;
-use occdepth::daemon::{self, AssemblyError, Config};
+use occdepth::daemon::{self, AssemblyError, Config, OpenEngineError};
 use occdepth::publish::WriterError;
 use occdepth::rig::RigFileError;
 use occdepth_contract::Contract;
@@ -24,6 +24,14 @@ pub(crate) fn assemble(config: &Config) -> Result<Pipeline, Failure> {
 pub(crate) fn failure(error: AssemblyError) -> Failure {
     let context = "cannot start";
     match &error {
+        AssemblyError::Engine(OpenEngineError::NotBuilt { command, .. }) => Failure::configuration(
+            context,
+        )
+        .hint(format!("run `{command}`, or set `network.build = \"auto\"` to build at the start")),
+        AssemblyError::Engine(OpenEngineError::Machine(_)) => Failure::configuration(context).hint(
+            "`occdepth doctor` says what is missing, `network.engine = \"cpu\"` does without",
+        ),
+        AssemblyError::Engine(OpenEngineError::Build(_)) => Failure::work(context),
         AssemblyError::Stream(WriterError::SecondWriter { .. }) => {
             Failure::work(context).hint("stop the other process, or configure another socket")
         }

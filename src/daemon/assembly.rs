@@ -1,11 +1,12 @@
 //! From a configuration to a pipeline: every part opened, checked and fitted to the others.
 
-use super::{Config, GridConfig, NetworkConfig, SourceConfig, StreamConfig};
+use super::engine::{OpenEngineError, open_engine};
+use super::{Config, GridConfig, SourceConfig, StreamConfig};
 use crate::Pipeline;
 use crate::capture::directory::{AtEnd, Directory, DirectoryOptions, Grey, PairFiles, Times};
 use crate::capture::synthetic::{Synthetic, SyntheticOptions};
 use crate::capture::{CaptureError, FrameSource, Pacing};
-use crate::engine::{CpuEngine, Engine, EngineError};
+use crate::engine::Engine;
 use crate::perception::{Perception, PerceptionError};
 use crate::publish::{Publisher, WriterError};
 use crate::rig::{RigFileError, demo_rig, read_rig};
@@ -21,9 +22,9 @@ pub enum AssemblyError {
     /// The rig could not be read.
     #[error("the rig is not usable")]
     Rig(#[from] RigFileError),
-    /// The network could not be loaded.
-    #[error("the network is not usable")]
-    Network(#[from] EngineError),
+    /// There is no engine for the network.
+    #[error("the network cannot run")]
+    Engine(#[from] OpenEngineError),
     /// Source, rig and network do not fit together.
     #[error("source, rig and network do not fit together")]
     Perception(#[from] PerceptionError),
@@ -128,18 +129,6 @@ pub fn open_source(
     };
     let options = DirectoryOptions { size: rig.map(|rig| rig.image_size), ..options };
     Ok(Box::new(Directory::open(&options)?))
-}
-
-/// Loads the network into the engine that this machine has.
-///
-/// # Errors
-/// When the file cannot be read, is not one of our networks, or the engine cannot run it.
-pub fn open_engine(config: &NetworkConfig) -> Result<Box<dyn Engine>, AssemblyError> {
-    let engine = match &config.file {
-        Some(path) => CpuEngine::open(path, config.threads)?,
-        None => CpuEngine::bundled(config.threads)?,
-    };
-    Ok(Box::new(engine))
 }
 
 /// Fits rig, source and network together.

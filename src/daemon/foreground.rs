@@ -1,6 +1,7 @@
 //! Running a pipeline until its source ends or somebody says stop.
 
 use super::SOURCE_TIMEOUT;
+use crate::causes::WithCauses;
 use crate::decalibration::{Report, State};
 use crate::{Pipeline, PipelineError, Step};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -50,7 +51,7 @@ pub fn run(
             }
             Err(error) if error.is_recoverable() && faults < MAX_FAULTS => {
                 let level = if faults == 0 { log::Level::Warn } else { log::Level::Debug };
-                log::log!(level, "a pair was lost: {}", Chain(&error));
+                log::log!(level, "a pair was lost: {}", WithCauses(&error));
                 faults += 1;
                 std::thread::sleep(pause);
                 pause = (pause * 2).min(MAX_PAUSE);
@@ -69,19 +70,4 @@ fn log_calibration(report: Option<&Report>, logged: &mut State) {
     *logged = report.state;
     let level = if report.state <= State::Ok { log::Level::Info } else { log::Level::Warn };
     log::log!(level, "{report}");
-}
-
-/// An error and its causes on one line.
-struct Chain<'a>(&'a dyn std::error::Error);
-
-impl std::fmt::Display for Chain<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}", self.0)?;
-        let mut cause = self.0.source();
-        while let Some(error) = cause {
-            write!(f, ": {error}")?;
-            cause = error.source();
-        }
-        Ok(())
-    }
 }

@@ -3,9 +3,10 @@
 mod assembly;
 mod cameras;
 mod config;
+mod engine;
 mod foreground;
 
-pub use assembly::{AssemblyError, assemble, open_engine, open_perception, open_source};
+pub use assembly::{AssemblyError, assemble, open_perception, open_source};
 pub use cameras::{
     CamerasConfig, ControlConfig, ControlsConfig, LayoutConfig, PairingConfig, RetryConfig,
 };
@@ -13,4 +14,5 @@ pub use config::{
     BuildPolicy, Config, ConfigError, EngineChoice, GridConfig, NetworkConfig, SOURCE_TIMEOUT,
     SourceConfig, StatusConfig, StreamConfig,
 };
+pub use engine::{OpenEngineError, open_engine};
 pub use foreground::{Outcome, run};

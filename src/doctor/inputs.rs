@@ -1,6 +1,7 @@
 //! What the service's configuration names: cameras, rig, network, engine.
 
-use super::{Examination, Finding, chain};
+use super::{Examination, Finding};
+use crate::causes::WithCauses;
 use crate::daemon::{Config, SourceConfig};
 use crate::engine::{BUNDLED_NAME, BUNDLED_NETWORK};
 use crate::rig::{RigFileError, read_rig};
@@ -21,7 +22,7 @@ pub(super) fn examine(examination: &Examination) -> Vec<Finding> {
         Err(error) => {
             let mend =
                 "mend the file; `occdepth run --help` and the README say what may stand in it";
-            return vec![Finding::problem("configuration", chain(&error), mend)];
+            return vec![Finding::problem("configuration", WithCauses(&error).to_string(), mend)];
         }
     };
     vec![
@@ -65,7 +66,7 @@ fn rig(config: &Config) -> Finding {
         ),
         Err(error) => Finding::problem(
             SUBJECT,
-            chain(&error),
+            WithCauses(&error).to_string(),
             "`occdepth calibrate` makes a rig, `occdepth rig import` reads other programs' files",
         ),
         Ok(rig) => {
@@ -88,17 +89,20 @@ fn network(config: &Config) -> Finding {
     let (contract, name) = match &config.network.file {
         Some(path) => {
             let name = path.display().to_string();
-            let model = ModelFile::read(path).map(|file| file.model).map_err(|error| chain(&error));
+            let model = ModelFile::read(path)
+                .map(|file| file.model)
+                .map_err(|error| WithCauses(&error).to_string());
             let contract = model.and_then(|model| {
-                Contract::from_model(&model, &name).map_err(|error| chain(&error))
+                Contract::from_model(&model, &name).map_err(|error| WithCauses(&error).to_string())
             });
             (contract, name)
         }
         None => {
             let model = ModelProto::from_bytes(BUNDLED_NETWORK, BUNDLED_NAME)
-                .map_err(|error| chain(&error));
+                .map_err(|error| WithCauses(&error).to_string());
             let contract = model.and_then(|model| {
-                Contract::from_model(&model, BUNDLED_NAME).map_err(|error| chain(&error))
+                Contract::from_model(&model, BUNDLED_NAME)
+                    .map_err(|error| WithCauses(&error).to_string())
             });
             (contract, BUNDLED_NAME.to_owned())
         }

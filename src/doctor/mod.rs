@@ -15,10 +15,14 @@
 //! }
 //! ```
 
+mod engine;
+mod gpu;
 mod inputs;
+mod machine;
 mod permissions;
 mod service;
 
+use crate::board::{Board, Root};
 use crate::engine::cache::EngineCache;
 use serde::Serialize;
 use std::path::PathBuf;
@@ -105,26 +109,19 @@ impl Verdict {
 impl Examination {
     /// Examines everything.
     pub fn findings(&self) -> Vec<Finding> {
-        let mut findings = Vec::new();
+        let board = Board::read(&Root::at(&self.root));
+        let mut findings = vec![machine::board(&board)];
         findings.extend(permissions::examine(&self.root));
+        findings.extend(gpu::examine(self, &board));
         findings.extend(inputs::examine(self));
+        findings.push(engine::examine(self));
+        findings.extend(machine::examine(self, &board));
         findings.push(service::examine(&self.root));
         findings
     }
 
-    /// A path of the machine's files.
-    fn at(&self, path: &str) -> PathBuf {
-        self.root.join(path.trim_start_matches('/'))
+    /// Where engines are kept.
+    fn cache(&self) -> Option<EngineCache> {
+        self.cache.clone().or_else(EngineCache::of_user)
     }
-}
-
-/// An error and its causes on one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text += &format!(": {error}");
-        cause = error.source();
-    }
-    text
 }

@@ -191,3 +191,9 @@ pub const BUNDLED_NETWORK: &[u8] = include_bytes!("../../engines/nano.onnx");
 
 /// What messages call [`BUNDLED_NETWORK`].
 pub const BUNDLED_NAME: &str = "engines/nano.onnx (bundled)";
+
+/// The self-test of [`BUNDLED_NETWORK`].
+pub const BUNDLED_SELF_TEST: &str = include_str!("../../engines/nano.selftest.json");
+
+/// What messages call [`BUNDLED_SELF_TEST`].
+pub const BUNDLED_SELF_TEST_NAME: &str = "engines/nano.selftest.json (bundled)";

@@ -32,8 +32,11 @@ mod geometry;
 mod gpu;
 pub mod machine;
 pub mod recipe;
+pub mod tensorrt;
 
-pub use cpu::{BUNDLED_NAME, BUNDLED_NETWORK, CpuEngine};
+pub use cpu::{
+    BUNDLED_NAME, BUNDLED_NETWORK, BUNDLED_SELF_TEST, BUNDLED_SELF_TEST_NAME, CpuEngine,
+};
 pub use error::EngineError;
 pub use gpu::{GpuEngine, GpuOptions};
 

@@ -152,6 +152,112 @@ fn what_the_configuration_names_is_looked_at() {
 }
 
 #[test]
+fn the_board_is_examined_by_its_files() {
+    let meminfo = |available: u64| {
+        format!(
+            "MemTotal: 7802880 kB\nMemAvailable: {available} kB\nSwapTotal: 0 kB\nSwapFree: 0 kB\n"
+        )
+    };
+    let plenty = Machine::new().with("proc/meminfo", &meminfo(6_000_000)).finding("memory");
+    assert_eq!(plenty.verdict, Verdict::Good);
+    assert!(plenty.found.starts_with("5859 of 7620 MiB"), "{plenty:?}");
+    let little = Machine::new().with("proc/meminfo", &meminfo(1_000_000)).finding("memory");
+    assert_eq!(little.verdict, Verdict::Warning);
+    let none = Machine::new().with("proc/meminfo", &meminfo(100_000)).finding("memory");
+    assert_eq!(none.verdict, Verdict::Problem);
+    assert_eq!(Machine::new().finding("memory").verdict, Verdict::Unknown);
+
+    let zone = |temperature: &str| {
+        Machine::new()
+            .with("sys/class/thermal/thermal_zone0/type", "gpu-thermal\n")
+            .with("sys/class/thermal/thermal_zone0/temp", temperature)
+            .with("sys/class/thermal/thermal_zone0/trip_point_0_type", "passive\n")
+            .with("sys/class/thermal/thermal_zone0/trip_point_0_temp", "99000\n")
+            .finding("temperature")
+    };
+    assert_eq!(zone("50000\n").verdict, Verdict::Good);
+    assert!(zone("50000\n").found.contains("gpu-thermal 50 C, 49 C below"));
+    assert_eq!(zone("90000\n").verdict, Verdict::Warning);
+    assert_eq!(zone("99500\n").verdict, Verdict::Problem);
+    assert_eq!(zone("garbage\n").verdict, Verdict::Unknown);
+
+    let orin = |mode: &str| {
+        Machine::new()
+            .with("proc/device-tree/model", "NVIDIA Jetson Orin Nano Developer Kit\0")
+            .with("proc/device-tree/compatible", "nvidia,p3768-0000+p3767-0005\0nvidia,p3767-0005\0nvidia,tegra234\0")
+            .with("var/lib/nvpmodel/status", mode)
+            .with(
+                "etc/nvpmodel.conf",
+                "< POWER_MODEL ID=0 NAME=15W >\n< POWER_MODEL ID=1 NAME=25W >\n< POWER_MODEL ID=2 NAME=MAXN_SUPER >\n",
+            )
+    };
+    let limited = orin("pmode:0001").finding("power mode");
+    assert_eq!(limited.verdict, Verdict::Warning);
+    assert!(limited.found.contains("25W"), "{limited:?}");
+    assert!(limited.mend.unwrap().contains("nvpmodel"));
+    assert_eq!(orin("pmode:0002").finding("power mode").verdict, Verdict::Good);
+    assert!(orin("pmode:0002").finding("board").found.contains("Orin Nano"));
+    assert_eq!(Machine::new().finding("power mode").verdict, Verdict::Unknown);
+    assert_eq!(Machine::new().finding("clocks").verdict, Verdict::Unknown);
+}
+
+#[test]
+fn a_gpu_without_its_driver_is_a_problem_and_no_gpu_is_none() {
+    if std::path::Path::new("/proc/driver/nvidia/version").exists() {
+        use std::io::Write as _;
+        let _ = writeln!(
+            std::io::stderr(),
+            "SKIPPED a_gpu_without_its_driver_is_a_problem_and_no_gpu_is_none: this machine has a driver"
+        );
+        return;
+    }
+    let bare = Machine::new();
+    for subject in ["driver", "CUDA", "CUDA compiler", "TensorRT", "ONNX parser"] {
+        assert_eq!(bare.finding(subject).verdict, Verdict::Unknown, "{subject}");
+    }
+    let card = Machine::new().with(
+        "proc/driver/nvidia/gpus/0000:01:00.0/information",
+        "Model: \t\t NVIDIA RTX A2000\nDevice Minor: \t 0\n",
+    );
+    for subject in ["driver", "CUDA", "TensorRT"] {
+        let finding = card.finding(subject);
+        assert_eq!(finding.verdict, Verdict::Problem, "{finding:?}");
+    }
+}
+
+#[test]
+fn headers_of_another_product_are_named() {
+    let machine = Machine::new();
+    let finding = machine.finding("TensorRT ABI");
+    assert_eq!(finding.verdict, Verdict::Unknown);
+    assert!(finding.found.contains("libnvinfer-headers-dev"), "{finding:?}");
+    let broken = Machine::new().with("usr/include/NvInfer.h", "no header");
+    let finding = broken.finding("TensorRT ABI");
+    assert_eq!(finding.verdict, Verdict::Problem);
+    assert!(finding.found.contains("usr/include"), "{finding:?}");
+}
+
+#[test]
+fn an_engine_is_wanted_where_tensorrt_is() {
+    let machine = Machine::new();
+    let path = machine.0.path().join("front.toml");
+    let examine = |engine: &str| {
+        let text = format!(
+            "[stream]\nsocket = 's.sock'\n[source]\nkind = 'synthetic'\n[network]\nengine = '{engine}'\n\
+             tensorrt = 'nowhere'\n"
+        );
+        fs::write(&path, text).unwrap();
+        let configuration = Some(path.clone());
+        find(&Examination { configuration, ..machine.examination() }, "engine")
+    };
+    assert_eq!(examine("cpu").verdict, Verdict::Good);
+    let wanted = examine("tensorrt");
+    assert_eq!(wanted.verdict, Verdict::Problem);
+    assert!(wanted.mend.unwrap().contains("network.engine"));
+    assert_eq!(machine.finding("engine").verdict, Verdict::Unknown);
+}
+
+#[test]
 fn this_machine_can_be_examined() {
     let findings = Examination::default().findings();
     assert!(findings.len() >= 5, "{findings:#?}");

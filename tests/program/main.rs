@@ -10,5 +10,6 @@
 mod bad_input;
 mod calibrate;
 mod commands;
+mod engines;
 mod streams;
 mod support;

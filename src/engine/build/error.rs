@@ -2,6 +2,7 @@
 
 use crate::engine::EngineError;
 use crate::engine::cache::CacheError;
+use crate::engine::machine::MachineError;
 use crate::engine::recipe::RecipePrecision;
 use occdepth_contract::Precision;
 use occdepth_contract::self_test::{Comparison, SelfTestError};
@@ -11,11 +12,11 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
     /// There is no `TensorRT` that can build.
-    #[error("TensorRT cannot build an engine here")]
+    #[error("TensorRT builds no engine")]
     TensorRt(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// There is no GPU that can be used.
-    #[error("there is no usable GPU")]
-    Device(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// There is no GPU or no `TensorRT` that can be used.
+    #[error(transparent)]
+    Machine(#[from] MachineError),
     /// The network is not one of ours, or not a whole one.
     #[error(transparent)]
     Network(#[from] EngineError),
@@ -92,4 +93,11 @@ pub enum BuildError {
         .0.largest, .0.tolerance.largest, .0.rms, .0.tolerance.rms, .0.worst.0, .0.output, .0.worst.1, .0.worst.2
     )]
     Wrong(Box<Comparison>),
+}
+
+impl BuildError {
+    /// What `TensorRT` refused.
+    pub(super) fn tensorrt(error: tensorrt_rs::TensorRtError) -> Self {
+        Self::TensorRt(Box::new(error))
+    }
 }

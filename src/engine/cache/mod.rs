@@ -26,6 +26,7 @@ pub use lock::BuildLock;
 pub use manifest::{Manifest, SelfTestRecord};
 pub use partial::PartialFile;
 
+use crate::causes::WithCauses;
 use crate::engine::recipe::RecipePrecision;
 use occdepth_contract::hex;
 use sha2::{Digest as _, Sha256};
@@ -191,9 +192,37 @@ impl EngineCache {
         self.directory.join("timing").join(format!("{device}-sm{sm}-{}.timing", key.tensorrt))
     }
 
+    /// The timing cache at `path`, if there is one that nobody else could have written: `TensorRT` parses it.
+    pub fn read_timing(&self, path: &Path) -> Option<Vec<u8>> {
+        let read = || {
+            let directory = Directory::open(path.parent().unwrap_or_else(|| Path::new(".")))?;
+            let mut bytes = Vec::new();
+            let system =
+                |source| CacheError::System { path: path.to_owned(), what: "read it", source };
+            directory.open_file(path)?.read_to_end(&mut bytes).map_err(system)?;
+            Ok::<_, CacheError>(bytes)
+        };
+        if !path.exists() {
+            return None;
+        }
+        read().inspect_err(|error| log::warn!("no timing cache is used: {error}")).ok()
+    }
+
     /// Where compiled kernels lie.
     pub fn kernels(&self) -> PathBuf {
         self.directory.join("kernels")
+    }
+
+    /// Where compiled kernels lie, if there is such a place: a service that runs from somebody else's cache, which it
+    /// cannot write, compiles its kernels at each start, and says so.
+    pub fn usable_kernels(&self) -> Option<PathBuf> {
+        let directory = self.kernels();
+        trust::create(&directory)
+            .inspect_err(|error| {
+                log::warn!("CUDA kernels are compiled at each start: {}", WithCauses(error));
+            })
+            .ok()
+            .map(|()| directory)
     }
 
     /// Makes the directories of the cache, for the own user alone to write.
@@ -201,7 +230,8 @@ impl EngineCache {
     /// # Errors
     /// When they cannot be made, or others may write there.
     pub fn create(&self) -> Result<(), CacheError> {
-        for directory in [self.directory.clone(), self.engines(), self.directory.join("timing")] {
+        let timing = self.directory.join("timing");
+        for directory in [self.directory.clone(), self.engines(), timing, self.kernels()] {
             trust::create(&directory)?;
         }
         Ok(())

@@ -1,0 +1,63 @@
+//! Whether the engine that the configuration needs is there.
+
+use super::{Examination, Finding};
+use crate::causes::WithCauses;
+use crate::daemon::{Config, EngineChoice};
+use crate::engine::build::NetworkFile;
+use crate::engine::cache::{CacheError, EngineCache};
+use crate::engine::machine::Machine;
+
+pub(super) fn examine(examination: &Examination) -> Finding {
+    const SUBJECT: &str = "engine";
+    let config = examination.configuration.as_ref().and_then(|path| Config::read(path).ok());
+    let Some(config) = config else {
+        return Finding::unknown(SUBJECT, "no configuration says which network it is for");
+    };
+    if config.network.engine == EngineChoice::Cpu {
+        return Finding::good(SUBJECT, "the configuration asks for the CPU");
+    }
+    let tensorrt = config.network.tensorrt.as_deref().or(examination.tensorrt.as_deref());
+    let machine = match Machine::probe(tensorrt) {
+        Ok(machine) => machine,
+        Err(error) if config.network.engine == EngineChoice::Auto => {
+            return Finding::unknown(
+                SUBJECT,
+                format!("the CPU: {}", WithCauses(&error).to_string()),
+            );
+        }
+        Err(error) => {
+            let mend =
+                "mend what is said of CUDA and TensorRT above, or set `network.engine = \"cpu\"`";
+            return Finding::problem(SUBJECT, WithCauses(&error).to_string(), mend);
+        }
+    };
+    let recipe = match config.network.recipe() {
+        Ok(recipe) => recipe,
+        Err(error) => {
+            return Finding::problem(SUBJECT, WithCauses(&error).to_string(), "mend the recipe");
+        }
+    };
+    let network = match NetworkFile::open(recipe.network.as_deref()) {
+        Ok(network) => network,
+        Err(error) => {
+            return Finding::problem(SUBJECT, WithCauses(&error).to_string(), "mend the network");
+        }
+    };
+    let named = config.network.cache.as_ref().map(EngineCache::at);
+    let Some(cache) = named.or_else(|| examination.cache()) else {
+        return Finding::problem(SUBJECT, "no place for engines is known", "set `network.cache`");
+    };
+    match cache.open(&network.name, &machine.key(network.sha256, &recipe)) {
+        Ok(plan) => Finding::good(SUBJECT, plan.path.display().to_string()),
+        Err(error @ CacheError::Untrusted { .. }) => Finding::problem(
+            SUBJECT,
+            WithCauses(&error).to_string(),
+            "make it yours or root's alone to write: `chmod go-w`, `chown`",
+        ),
+        Err(error) => Finding::problem(
+            SUBJECT,
+            WithCauses(&error).to_string(),
+            config.network.build_command(),
+        ),
+    }
+}
