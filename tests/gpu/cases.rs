@@ -220,6 +220,14 @@ pub(crate) fn collect(path: &mut FramePath, voxels: usize) -> [Vec<u8>; 2] {
     [labels, confidence]
 }
 
+/// Whether the CPU path uses fused multiply-add on this machine, as the kernels do.
+pub(crate) fn cpu_is_fused() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return is_x86_feature_detected!("fma") && is_x86_feature_detected!("avx2");
+    #[cfg(not(target_arch = "x86_64"))]
+    return cfg!(target_arch = "aarch64");
+}
+
 /// How many times the driver was called by that name so far (`FAKE_CUDA_LOG`).
 pub(crate) fn calls(log: &Path, name: &str) -> usize {
     std::fs::read_to_string(log).unwrap_or_default().lines().filter(|line| *line == name).count()

@@ -82,11 +82,7 @@ fn rectify(test: &str, device: &Device) {
     }
     eprintln!("{test}: equal to the bit: {exact}");
     // The order of the arithmetic is the same; without fused multiply-add the CPU rounds more often.
-    #[cfg(target_arch = "x86_64")]
-    let fused = is_x86_feature_detected!("fma") && is_x86_feature_detected!("avx2");
-    #[cfg(not(target_arch = "x86_64"))]
-    let fused = cfg!(target_arch = "aarch64");
-    assert!(exact || !fused, "not equal to the bit on a CPU with fused multiply-add");
+    assert!(exact || !cases::cpu_is_fused(), "not equal to the bit on a CPU with fused multiply-add");
 }
 
 /// The CPU path without fused multiply-add rounds each product as well: some units in the last place of what is added, of
@@ -151,8 +147,9 @@ fn mask(random: &mut Random, voxels: usize) -> Option<occdepth::grid::Visibility
         views: 1,
         scales: vec![1],
         project_scale: 1,
-        pattern: occdepth_geometry::network::Pattern::default(),
+        pattern: 0,
         depth: None,
+        right_samples_left_pixels: false,
     };
     let pixels = (0..voxels).map(|_| if random.below(3) == 0 { 16 } else { 0 }).collect();
     occdepth::grid::VisibilityMask::new(&spec, &GeometryInputs { pixels, depth: None }).ok()

@@ -187,15 +187,20 @@ impl RectifyPlan {
 
     /// The kernel for this format.
     pub(crate) fn source_text(&self, half: bool) -> Source {
-        Source {
-            kernel: "rectify",
-            text: format!("{DEVICE}\n{}", include_str!("../../kernels/rectify.cu")),
-            options: vec![
-                format!("-DFORMAT={}", self.format.number()),
-                format!("-DOUTPUT_HALF={}", u32::from(half)),
-                format!("-DBYTES={}", size_of::<Parameters>()),
-            ],
-        }
+        source(self.format, half)
+    }
+}
+
+/// The kernel for images in `format`.
+pub(super) fn source(format: CameraFormat, half: bool) -> Source {
+    Source {
+        kernel: "rectify",
+        text: format!("{DEVICE}\n{}", include_str!("../../kernels/rectify.cu")),
+        options: vec![
+            format!("-DFORMAT={}", format.number()),
+            format!("-DOUTPUT_HALF={}", u32::from(half)),
+            format!("-DBYTES={}", size_of::<Parameters>()),
+        ],
     }
 }
 

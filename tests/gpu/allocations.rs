@@ -1,0 +1,84 @@
+//! The GPU frame path allocates nothing on this side of the driver after it has been warmed up.
+
+use crate::cases::{self, Rig, frame};
+use crate::fakes::on_fakes;
+use crate::network::CopySource;
+use crate::random::Random;
+use occdepth::capture::PixelFormat;
+use occdepth_cuda::{Device, FramePath, MemoryUse, ValueKind};
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+
+thread_local! {
+    /// Allocations of this thread while it is watched; `None` while it is not.
+    static WATCHED: Cell<Option<u64>> = const { Cell::new(None) };
+}
+
+struct Counting;
+
+// SAFETY: every call is passed on to `System` with its arguments unchanged, so `System`'s guarantees hold. Counting
+// touches only a constant-initialised thread-local without a destructor, which never allocates.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        WATCHED.with(|watched| watched.set(watched.get().map(|count| count + 1)));
+        // SAFETY: the caller's obligations are those of `System.alloc`.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: `pointer` came from `System`, through `alloc` with this layout.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// Of this thread, during `work`.
+pub(crate) fn allocations(work: impl FnOnce()) -> u64 {
+    WATCHED.with(|watched| watched.set(Some(0)));
+    work();
+    WATCHED.with(Cell::take).unwrap()
+}
+
+#[test]
+fn frames_allocate_nothing() {
+    let test = "allocations::frames_allocate_nothing";
+    on_fakes(test, &[], || {
+        let mut random = Random::new(test);
+        for (memory, graph, kind) in [
+            (MemoryUse::Copied, true, ValueKind::F32),
+            (MemoryUse::Mapped, true, ValueKind::F16),
+            (MemoryUse::Copied, false, ValueKind::F32),
+        ] {
+            let rig = Rig::new(&mut random, PixelFormat::Nv12, [false; 2]);
+            let values = 2 * rig.view_values();
+            let source = CopySource { kind, images: values, logits: values, waits: false };
+            let device = Device::open(0).unwrap();
+            let options = cases::options(rig.view_values(), memory, graph);
+            let mut path = FramePath::new(&device, Box::new(source), options).unwrap();
+            path.label_by(rig.labeller(&mut random).1).unwrap();
+            path.rectify_by(rig.plan.clone()).unwrap();
+            path.warm_up().unwrap();
+            let pictures = [rig.picture(&mut random), rig.picture(&mut random)];
+            let frame = frame(&pictures[0], &pictures[1]);
+            let voxels = values / 6;
+            let (mut labels, mut confidence) = (vec![0; voxels], vec![0; voxels]);
+            let mut images = vec![0.0; values];
+            let counted = allocations(|| {
+                for _ in 0..10 {
+                    let pair = rig.pair(&frame);
+                    path.stage(&pair).unwrap();
+                    path.submit().unwrap();
+                    path.stage(&pair).unwrap();
+                    path.images(&mut images).unwrap();
+                    while !path.is_done().unwrap() {
+                        std::thread::yield_now();
+                    }
+                    path.collect(&mut labels, Some(&mut confidence), None).unwrap();
+                }
+            });
+            assert_eq!(counted, 0, "{memory:?}");
+        }
+    });
+}
