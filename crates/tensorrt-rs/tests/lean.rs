@@ -1,7 +1,8 @@
 //! The real lean runtimes of NVIDIA, where `TENSORRT_LEAN_DIRS` names directories with a `libnvinfer_lean.so.N`
 //! each (separated by colons): `tests/lean.sh` fetches two. Their licence forbids to ship them.
-#![allow(clippy::print_stdout, reason = "a test that is skipped says so")]
+#![allow(clippy::print_stdout, reason = "tests/lean.sh shows what the libraries say")]
 
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Mutex;
@@ -11,10 +12,16 @@ use tensorrt_rs::{
 
 fn directories(test: &str) -> Vec<PathBuf> {
     let Some(paths) = std::env::var_os("TENSORRT_LEAN_DIRS") else {
-        println!("SKIPPED {test}: TENSORRT_LEAN_DIRS names no directory (see tests/lean.sh)");
+        skip(test, "TENSORRT_LEAN_DIRS names no directory (see tests/lean.sh)");
         return Vec::new();
     };
     std::env::split_paths(&paths).collect()
+}
+
+/// Says that a test is skipped, past the harness, which keeps what passing tests print.
+fn skip(test: &str, reason: &str) {
+    let line = format!("SKIPPED {test}: {reason}\n");
+    std::io::stderr().write_all(line.as_bytes()).expect("stderr is open");
 }
 
 fn load(directory: &PathBuf) -> TensorRt {
@@ -63,9 +70,7 @@ fn version_of_the_library(tensorrt: TensorRt) -> Version {
 fn without_a_gpu_nothing_is_called_and_the_reason_is_told() {
     for directory in directories("without_a_gpu_nothing_is_called_and_the_reason_is_told") {
         if cuda::probe().is_ok() {
-            println!(
-                "SKIPPED without_a_gpu_nothing_is_called_and_the_reason_is_told: there is a GPU"
-            );
+            skip("without_a_gpu_nothing_is_called_and_the_reason_is_told", "there is a GPU");
             return;
         }
         // The factory of these libraries returns 0x228 here; using that would crash.
@@ -114,7 +119,7 @@ fn the_logger_is_called() {
         // A driver that says it has a device, and has none: the factory is called and fails, and what it logs on
         // the way goes through our logger's table.
         let Some(driver) = driver_without_a_device() else {
-            println!("SKIPPED the_logger_is_called: there is no C compiler");
+            skip("the_logger_is_called", "there is no C compiler");
             return;
         };
         let output = Command::new(std::env::current_exe().expect("this program"))
@@ -148,7 +153,7 @@ fn driver_without_a_device() -> Option<tempfile::TempDir> {
 fn a_plan_that_is_none_is_refused_on_a_gpu() {
     for directory in directories("a_plan_that_is_none_is_refused_on_a_gpu") {
         if let Err(error) = cuda::probe() {
-            println!("SKIPPED a_plan_that_is_none_is_refused_on_a_gpu: {error}");
+            skip("a_plan_that_is_none_is_refused_on_a_gpu", &error.to_string());
             return;
         }
         let mut runtime = Runtime::new(load(&directory)).expect("a runtime");
