@@ -1,5 +1,6 @@
 //! Fakes to test with, compiled once a version.
 
+use std::io::Write;
 use std::path::PathBuf;
 use std::sync::{Mutex, OnceLock, PoisonError};
 use tempfile::TempDir;
@@ -79,9 +80,15 @@ pub(crate) fn skipped(test: &str) -> bool {
     let name = compiler.split_whitespace().next().unwrap_or("c++");
     let there = std::process::Command::new(name).arg("--version").output().is_ok();
     if !there {
-        println!("SKIPPED {test}: there is no C++ compiler {name}");
+        skip(test, &format!("there is no C++ compiler {name}"));
     }
     !there
+}
+
+/// Says that a test is skipped, past the harness, which keeps what passing tests print.
+pub(crate) fn skip(test: &str, reason: &str) {
+    let line = format!("SKIPPED {test}: {reason}\n");
+    std::io::stderr().write_all(line.as_bytes()).expect("stderr is open");
 }
 
 /// Two inputs, three layers, two outputs; `n` is open in `x`.

@@ -1,5 +1,6 @@
 //! The tables as data, against lists that were not made from them.
 
+use crate::support::skip;
 use std::collections::BTreeMap;
 use tensorrt_rs::table::{Target, enum_values, layouts, slots};
 use tensorrt_rs::{Major, Version};
@@ -96,7 +97,7 @@ fn slots_are_those_of_the_facts() {
     // Beside a checkout, where the project has it.
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/facts/tensorrt-slots.md");
     let Ok(text) = std::fs::read_to_string(path) else {
-        println!("SKIPPED slots_are_those_of_the_facts: the list is not beside this checkout");
+        skip("slots_are_those_of_the_facts", "the list is not beside this checkout");
         return;
     };
     let compared = compare(&text);
