@@ -236,7 +236,7 @@ struct Comparison<'a> {
     findings: Vec<Finding>,
 }
 
-impl<'a> Comparison<'a> {
+impl Comparison<'_> {
     fn version_number(&mut self) {
         let number = self.headers.constant("NV_TENSORRT_VERSION");
         let ours = number.and_then(|n| Version::from_library_number(i32::try_from(n).ok()?));
@@ -281,8 +281,8 @@ impl<'a> Comparison<'a> {
                 *method == slot.method && (class.is_empty() || *class == slot.class)
             });
             let types = called.map(|s: &Signature| (s.parameters, s.returns));
-            let types =
-                types.or(provided.map(|(_, _, parameters, returns)| (*parameters, *returns)));
+            let types = types
+                .or_else(|| provided.map(|(_, _, parameters, returns)| (*parameters, *returns)));
             self.slot(slot, types);
         }
     }
@@ -325,17 +325,14 @@ impl<'a> Comparison<'a> {
             Verdict::Match => Some(usize::from(slot.index)),
             _ => place.or_else(by_name),
         };
-        match theirs {
-            Some(index) => {
-                let theirs = &slots[index];
-                let spelled =
-                    format!("slot {index}({}) -> {}", theirs.parameters.join(", "), theirs.returns);
-                self.add(item, ours, spelled, verdict, Some(&theirs.source));
-            }
-            None => {
-                let what = "the class has no such method".to_owned();
-                self.add(item, ours, what, Verdict::Missing, Some(&class.source));
-            }
+        if let Some(index) = theirs {
+            let theirs = &slots[index];
+            let parameters = theirs.parameters.join(", ");
+            let spelled = format!("slot {index}({parameters}) -> {}", theirs.returns);
+            self.add(item, ours, spelled, verdict, Some(&theirs.source));
+        } else {
+            let what = "the class has no such method".to_owned();
+            self.add(item, ours, what, Verdict::Missing, Some(&class.source));
         }
     }
 

@@ -156,7 +156,7 @@ impl Builder<'_> {
             class: index,
             name: method.name.clone(),
             returns: canonical(&method.returns),
-            parameters: method.parameters.iter().map(|p| canonical(p).as_parameter()).collect(),
+            parameters: method.parameters.iter().map(|p| canonical(p).into_parameter()).collect(),
             is_const: method.is_const,
             reference: method.reference,
             place: method.place,

@@ -210,7 +210,7 @@ fn parse_dump(dump: &str) -> BTreeMap<String, DumpedClass> {
                 match part.split_once('=') {
                     Some(("size", value)) => class.size = value.parse().expect("a size"),
                     Some(("align", value)) => {
-                        class.alignment = value.parse().expect("an alignment")
+                        class.alignment = value.parse().expect("an alignment");
                     }
                     _ => {}
                 }

@@ -148,11 +148,13 @@ proptest! {
 #[test]
 fn extremes_end() {
     let many = |piece: &str, count: usize| piece.repeat(count);
-    let chain: String = (0..20_000).map(|i| format!("#define A{i} A{}\n", i + 1)).collect();
-    let derived: String = (1..3_000)
-        .map(|i| format!("class C{i} : public C{} {{ virtual void f{i}(); }};\n", i - 1))
-        .collect();
-    let aliases: String = (1..3_000).map(|i| format!("using T{i} = T{};\n", i - 1)).collect();
+    let each = |count: usize, line: &dyn Fn(usize) -> String| {
+        (1..count).map(line).collect::<Vec<_>>().concat()
+    };
+    let chain = each(20_000, &|i| format!("#define A{} A{i}\n", i - 1));
+    let derived =
+        each(3_000, &|i| format!("class C{i} : public C{} {{ virtual void f{i}(); }};\n", i - 1));
+    let aliases = each(3_000, &|i| format!("using T{i} = T{};\n", i - 1));
     let texts = [
         many("(", 100_000),
         format!("int a = {};", many("(", 100_000)),
