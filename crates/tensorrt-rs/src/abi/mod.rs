@@ -40,7 +40,7 @@
 //! [`Verdict::Unknown`], never a match.
 //!
 //! The reader itself is compared with a C++ compiler over all classes, slots, signatures, values and
-//! sizes of the headers of 11.4 and of five versions of TensorRT for RTX (`tests/headers`). Headers of 8.x
+//! sizes of the headers of 11.4 and of two versions of TensorRT for RTX (`tests/headers`). Headers of 8.x
 //! and 10.x are tried in small ones made after their layout; nobody has run it on a device yet.
 
 mod check;
