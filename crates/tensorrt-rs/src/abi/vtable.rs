@@ -52,7 +52,9 @@ pub(super) fn tables(
 ) -> Vec<Result<Vec<TableSlot>, NoTable>> {
     let known = Known { tables: vec![None; declarations.classes.len()], slots: 0 };
     let mut builder = Builder { declarations, names, known };
-    (0..declarations.classes.len()).map(|class| builder.build(class, 0)).collect()
+    (0..declarations.classes.len())
+        .map(|class| builder.build(class, 0).map(|table| table.primary))
+        .collect()
 }
 
 /// NVIDIA's classes derive four times.
@@ -68,15 +70,25 @@ struct Builder<'a> {
     known: Known,
 }
 
+/// The virtual functions of a class.
+#[derive(Clone, Debug, Default)]
+struct Table {
+    /// Those of its own table.
+    primary: Vec<TableSlot>,
+    /// Those of bases that lie further back in the object: a method that overrides one is virtual, and
+    /// has a slot of its own in the primary table.
+    others: Vec<TableSlot>,
+}
+
 /// What was built so far.
 struct Known {
-    tables: Vec<Option<Result<Vec<TableSlot>, NoTable>>>,
+    tables: Vec<Option<Result<Table, NoTable>>>,
     /// Of all tables together.
     slots: usize,
 }
 
 impl Builder<'_> {
-    fn build(&mut self, index: usize, depth: usize) -> Result<Vec<TableSlot>, NoTable> {
+    fn build(&mut self, index: usize, depth: usize) -> Result<Table, NoTable> {
         if let Some(table) = &self.known.tables[index] {
             return table.clone();
         }
@@ -90,7 +102,7 @@ impl Builder<'_> {
         } else {
             self.derive(index, class, depth)
         };
-        self.known.slots += table.as_ref().map_or(0, Vec::len);
+        self.known.slots += table.as_ref().map_or(0, |t| t.primary.len() + t.others.len());
         self.known.tables[index] = Some(table.clone());
         table
     }
@@ -100,14 +112,13 @@ impl Builder<'_> {
         index: usize,
         class: &ClassDeclaration,
         depth: usize,
-    ) -> Result<Vec<TableSlot>, NoTable> {
+    ) -> Result<Table, NoTable> {
         let no_table = |place, reason: String| NoTable { place, reason, inherited: false };
         if let Some(unreadable) = &class.unreadable {
             let reason = format!("found {}, expected {}", unreadable.found, unreadable.expected);
             return Err(no_table(unreadable.place, reason));
         }
         let mut slots: Vec<TableSlot> = Vec::new();
-        // Methods of dynamic bases that are not the primary one: they make methods virtual.
         let mut others: Vec<TableSlot> = Vec::new();
         for base in &class.bases {
             let reason = |why: &str| format!("its base {} {why}", base.name);
@@ -129,7 +140,13 @@ impl Builder<'_> {
                 place: inner.place,
                 inherited: true,
             })?;
-            if slots.is_empty() { slots = inherited } else { others.extend(inherited) }
+            others.extend(inherited.others);
+            // The first base with a table is the primary one.
+            if slots.is_empty() {
+                slots = inherited.primary;
+            } else {
+                others.extend(inherited.primary);
+            }
         }
         for method in &class.methods {
             if slots.len() + others.len() > MAX_SLOTS {
@@ -155,7 +172,7 @@ impl Builder<'_> {
                 self.add(&mut slots, &others, index, class, &implicit)?;
             }
         }
-        Ok(slots)
+        Ok(Table { primary: slots, others })
     }
 
     /// Gives a method of `class` the slot that it overrides, or a new one if it is virtual.

@@ -8,6 +8,7 @@
 
 mod agreement;
 mod compiler;
+mod generated;
 mod installation;
 mod nvidia;
 mod old_layouts;
