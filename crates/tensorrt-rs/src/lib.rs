@@ -67,7 +67,8 @@
 //!
 //! The calls are tested against fake libraries of eight versions, whose C++ classes are made from a list of
 //! slots that is independent of this crate's tables; loading, versions and the logger against NVIDIA's lean
-//! runtimes 10.16 and 11.4 on a machine without a GPU. No real builder, parser or engine has been run yet.
+//! runtimes 10.16 and 11.4 on a machine without a GPU. No real builder, parser or engine has been run yet: all of
+//! that is not yet run on a device.
 #![allow(unsafe_code, reason = "calling C++ through its virtual tables is what this crate is for")]
 
 #[cfg(not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"))))]

@@ -168,6 +168,10 @@ struct Plan
                 }
                 bindings.push_back(binding);
             }
+            else if (key != "check" && key != "FAKEPLAN")
+            {
+                build += line + "\n";
+            }
             else if (key == "check")
             {
                 std::string check;

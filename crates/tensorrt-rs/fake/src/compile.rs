@@ -39,7 +39,8 @@ pub(crate) fn cached(
 ) -> Result<FakeTensorRt, String> {
     // What the libraries are made of: whatever changes makes others.
     let mut made_of = std::hash::DefaultHasher::new();
-    (SOURCES, classes::header(version)?, compiler(true), compiler(false)).hash(&mut made_of);
+    let commands = (command_line(version, true), command_line(version, false));
+    (SOURCES, classes::header(version)?, commands).hash(&mut made_of);
     let kept = cache.join(format!("tensorrt-fake-{version}-{:016x}", made_of.finish()));
     if !kept.exists() {
         // Under another name until it is whole; of several that do this at once the first wins.
@@ -88,19 +89,12 @@ fn compile(
     library: &Path,
     options: &[&str],
 ) -> Result<(), String> {
-    let is_c = source.extension() == Some(OsStr::new("c"));
-    let compiler = compiler(is_c);
+    let command_line = command_line(version, source.extension() == Some(OsStr::new("c")));
     // `CXX` may hold options after the name.
-    let mut words = compiler.split_whitespace();
-    let mut command = Command::new(words.next().unwrap_or_default());
-    command.args(words).arg(if is_c { "-std=c11" } else { "-std=c++14" });
-    command.args(["-g1", "-O0", "-fPIC", "-shared", "-fvisibility=hidden", "-Wall", "-Wextra"]);
-    command.arg(format!("-DTRT_MAJOR={}", version.major));
-    command.arg(format!("-DTRT_MINOR={}", version.minor));
-    command.arg(format!("-DTRT_PATCH={}", version.patch));
-    command.args(options);
-    let name = library.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    command.arg(format!("-Wl,-soname,{name}")).arg("-o").arg(library).arg(source);
+    let mut words = command_line.split_whitespace();
+    let compiler = words.next().unwrap_or_default();
+    let mut command = Command::new(compiler);
+    command.args(words).args(options).arg("-o").arg(library).arg(source);
     command.args(["-ldl", "-pthread"]);
     let output = command.output().map_err(|error| format!("{compiler}: {error}"))?;
     if output.status.success() {
@@ -110,8 +104,16 @@ fn compile(
     Err(format!("{compiler} cannot compile {}:\n{said}", source.display()))
 }
 
-/// The C or C++ compiler, with its options.
-fn compiler(c: bool) -> String {
+/// The C or C++ compiler with the options that do not depend on files.
+fn command_line(version: FakeVersion, c: bool) -> String {
     let (variable, otherwise) = if c { ("CC", "cc") } else { ("CXX", "c++") };
-    std::env::var(variable).unwrap_or_else(|_| otherwise.to_owned())
+    let compiler = std::env::var(variable).unwrap_or_else(|_| otherwise.to_owned());
+    // By its soname the loader knows the fake driver once it is loaded. The others have none: several versions
+    // are in one process, and each has to be found by its file.
+    let language = if c { "-std=c11 -Wl,-soname,libcuda.so.1" } else { "-std=c++14" };
+    let FakeVersion { major, minor, patch } = version;
+    format!(
+        "{compiler} {language} -g1 -O0 -fPIC -shared -fvisibility=hidden -Wall -Wextra \
+         -DTRT_MAJOR={major} -DTRT_MINOR={minor} -DTRT_PATCH={patch}"
+    )
 }

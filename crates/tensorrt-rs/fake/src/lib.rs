@@ -57,6 +57,7 @@ pub use outputs::{expected_output, network_hash};
 
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
 use std::ffi::{CString, c_char};
+use std::mem::ManuallyDrop;
 use std::path::{Path, PathBuf};
 
 /// A version that there are fakes of.
@@ -206,9 +207,10 @@ impl FakeTensorRt {
         }
     }
 
-    fn loaded(&self) -> Library {
+    /// Loaded for good: with the last handle its state would go.
+    fn loaded(&self) -> ManuallyDrop<Library> {
         // SAFETY: our own library; its initialisers do nothing but make a mutex.
         let library = unsafe { Library::open(Some(&self.library), RTLD_NOW | RTLD_LOCAL) };
-        library.expect("the fake libnvinfer loads")
+        ManuallyDrop::new(library.expect("the fake libnvinfer loads"))
     }
 }

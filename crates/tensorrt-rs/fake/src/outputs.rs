@@ -46,7 +46,7 @@ fn half(numerator: u64) -> u16 {
     if numerator == 0 {
         return 0;
     }
-    let exponent = (bits >> 23) - 127 + 15;
+    let exponent = (bits >> 23) + 15 - 127;
     let mantissa = bits >> 13 & 0x3ff;
     u16::try_from(exponent << 10 | mantissa).expect("sixteen bits")
 }

@@ -59,6 +59,14 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! Nothing of a build goes to another thread:
+//!
+//! ```compile_fail,E0277
+//! # fn build(builder: tensorrt_rs::Builder) {
+//! std::thread::spawn(move || drop(builder));
+//! # }
+//! ```
 
 mod config;
 mod network;

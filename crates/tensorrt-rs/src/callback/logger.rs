@@ -107,8 +107,7 @@ unsafe extern "C" fn log(_: *mut c_void, severity: i32, message: *const c_char) 
         // SAFETY: TensorRT passes a string that it keeps during the call (`ILogger::log`).
         let message = unsafe { text(message) };
         // The numbers are the same in every version.
-        let severity = Severity::ALL.iter().find(|known| i32::from(**known as u8) == severity);
-        let level = match severity {
+        let level = match Severity::from_number(Major::V8.oldest(), severity) {
             Some(Severity::InternalError | Severity::Error) => {
                 remember(&message);
                 log::Level::Error

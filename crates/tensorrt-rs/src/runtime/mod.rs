@@ -2,6 +2,24 @@
 //!
 //! A [`Runtime`] makes an [`Engine`] of a plan, the engine an [`ExecutionContext`]. Each keeps what it came
 //! from alive, so they may be dropped in any order.
+//!
+//! Runtimes and engines may be shared between threads, contexts only be handed over:
+//!
+//! ```
+//! fn shared<T: Send + Sync>() {}
+//! fn handed_over<T: Send>() {}
+//! shared::<tensorrt_rs::TensorRt>();
+//! shared::<tensorrt_rs::Runtime>();
+//! shared::<tensorrt_rs::Engine>();
+//! shared::<tensorrt_rs::HostMemory>();
+//! handed_over::<tensorrt_rs::ExecutionContext>();
+//! handed_over::<tensorrt_rs::EngineInspector>();
+//! ```
+//!
+//! ```compile_fail,E0277
+//! fn shared<T: Sync>() {}
+//! shared::<tensorrt_rs::ExecutionContext>();
+//! ```
 
 mod context;
 mod engine;

@@ -341,7 +341,7 @@ fn what_is_of_another_builder_is_refused() {
     let fake = Fake::new(FakeVersion::ALL[3]);
     let tensorrt = fake.load();
     let (builder, network, mut config) = parsed(tensorrt, 2);
-    let (other, other_network, mut other_config) = parsed(tensorrt, 2);
+    let (other, other_network, other_config) = parsed(tensorrt, 2);
     fake.fake.forget();
     assert!(builder.build_serialized(&other_network, &mut config).is_err());
     assert!(other.build_serialized(&other_network, &mut config).is_err());

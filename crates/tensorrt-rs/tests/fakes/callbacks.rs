@@ -86,6 +86,14 @@ fn a_subscriber_that_panics_does_not_reach_tensorrt() {
     });
 }
 
+struct Panics;
+
+impl Profiler for Panics {
+    fn layer_time(&mut self, _: &str, _: f32) {
+        panic!("a profiler that panics");
+    }
+}
+
 #[test]
 fn layers_report_their_times() {
     for_each_version("layers_report_their_times", |fake| {
@@ -129,12 +137,6 @@ fn layers_report_their_times() {
         assert!(context.report_to_profiler().is_err());
 
         // One that panics: the frame is run all the same, and the next profiler works.
-        struct Panics;
-        impl Profiler for Panics {
-            fn layer_time(&mut self, _: &str, _: f32) {
-                panic!("a profiler that panics");
-            }
-        }
         drop(context.set_profiler(Some(Box::new(Panics))).expect("set"));
         context.report_to_profiler().expect("TensorRT sees nothing of it");
         drop(context);

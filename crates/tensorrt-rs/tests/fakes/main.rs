@@ -1,6 +1,6 @@
 //! The whole binding against fake libraries of eight versions: see the crate `tensorrt-fake`.
 #![allow(unsafe_code, reason = "addresses and streams are handed to the binding")]
-#![allow(clippy::print_stdout, reason = "a test that is skipped says so")]
+#![allow(clippy::print_stdout, reason = "a child process tells its parent")]
 #![allow(clippy::panic, reason = "tests panic")]
 
 mod building;

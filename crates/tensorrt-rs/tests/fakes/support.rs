@@ -1,5 +1,6 @@
 //! Fakes to test with, compiled once a version.
 
+use std::io::Write;
 use std::path::PathBuf;
 use std::sync::{Mutex, OnceLock, PoisonError};
 use tempfile::TempDir;
@@ -14,22 +15,27 @@ pub(crate) struct Fake {
     pub(crate) directory: TempDir,
 }
 
+/// Where compiled fakes are kept.
+static CACHE: OnceLock<PathBuf> = OnceLock::new();
+
+/// Two tests that want the same version at once would compile it twice.
+static COMPILING: Mutex<()> = Mutex::new(());
+
+/// The directory of the driver of this process.
+static CUDA: OnceLock<TempDir> = OnceLock::new();
+
 impl Fake {
     /// A copy of the fake of a version: the loader takes another file for another library.
     pub(crate) fn new(version: FakeVersion) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
         // Beside other products of the build, where they are kept; elsewhere for this process only.
-        static CACHE: OnceLock<PathBuf> = OnceLock::new();
         let cache = CACHE.get_or_init(|| {
             let kept = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
             if kept.is_dir() { kept } else { std::env::temp_dir() }
         });
-        // One at a time: two tests that want the same version would compile it twice.
-        static COMPILING: Mutex<()> = Mutex::new(());
         let compiling = COMPILING.lock().unwrap_or_else(PoisonError::into_inner);
         let fake = FakeTensorRt::cached(version, cache, directory.path()).expect("it compiles");
         drop(compiling);
-        static CUDA: OnceLock<TempDir> = OnceLock::new();
         CUDA.get_or_init(|| {
             // In a directory that outlives the tests of this process.
             let directory = tempfile::tempdir().expect("a temporary directory");
@@ -74,9 +80,15 @@ pub(crate) fn skipped(test: &str) -> bool {
     let name = compiler.split_whitespace().next().unwrap_or("c++");
     let there = std::process::Command::new(name).arg("--version").output().is_ok();
     if !there {
-        println!("SKIPPED {test}: there is no C++ compiler {name}");
+        skip(test, &format!("there is no C++ compiler {name}"));
     }
     !there
+}
+
+/// Says that a test is skipped, past the harness, which keeps what passing tests print.
+pub(crate) fn skip(test: &str, reason: &str) {
+    let line = format!("SKIPPED {test}: {reason}\n");
+    std::io::stderr().write_all(line.as_bytes()).expect("stderr is open");
 }
 
 /// Two inputs, three layers, two outputs; `n` is open in `x`.

@@ -1,12 +1,16 @@
 //! The tables as data, against lists that were not made from them.
 
+use crate::support::skip;
 use std::collections::BTreeMap;
 use tensorrt_rs::table::{Target, enum_values, layouts, slots};
 use tensorrt_rs::{Major, Version};
 
+/// Slots by class and method.
+type List = BTreeMap<(String, String), Vec<(Version, Option<u16>)>>;
+
 /// Slots by class and method, for each version, from a list in the form of `slots.txt` of the fakes (`class`
 /// lines) or of the facts (`##` lines).
-fn listed(text: &str) -> BTreeMap<(String, String), Vec<(Version, Option<u16>)>> {
+fn listed(text: &str) -> List {
     let mut versions = Vec::new();
     let mut class = String::new();
     let mut list = BTreeMap::new();
@@ -93,7 +97,7 @@ fn slots_are_those_of_the_facts() {
     // Beside a checkout, where the project has it.
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/facts/tensorrt-slots.md");
     let Ok(text) = std::fs::read_to_string(path) else {
-        println!("SKIPPED slots_are_those_of_the_facts: the list is not beside this checkout");
+        skip("slots_are_those_of_the_facts", "the list is not beside this checkout");
         return;
     };
     let compared = compare(&text);
