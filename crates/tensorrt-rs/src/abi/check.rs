@@ -1,6 +1,6 @@
 //! The tables of this crate against headers.
 
-use super::headers::{Class, Headers, Product, Slot, Source};
+use super::headers::{Class, Enumeration, Headers, Product, Slot, Source};
 use super::vtable::SlotKind;
 use crate::table::{self, Signature, Target};
 use crate::version::{Major, SUPPORTED, Version};
@@ -99,9 +99,10 @@ impl fmt::Display for Report {
     /// A line that sums up, then one for each difference and each thing that could not be compared.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (differ, unknown) = (self.differences().count(), self.unknown().count());
+        let newer = self.findings.iter().filter(|f| f.verdict == Verdict::Newer).count();
         write!(
             f,
-            "TensorRT {} in {}: {} match, {differ} differ, {unknown} not compared",
+            "TensorRT {} in {}: {} match, {differ} differ, {newer} are newer, {unknown} not compared",
             self.version,
             self.dir.display(),
             self.matches(),
@@ -135,6 +136,7 @@ impl fmt::Display for Finding {
             Verdict::Match => write!(f, "{item}: {ours}")?,
             Verdict::Mismatch => write!(f, "{item}: {ours} here, {theirs} in the headers")?,
             Verdict::Missing => write!(f, "{item}: {ours} here, not in the headers: {theirs}")?,
+            Verdict::Newer => write!(f, "{item}: {ours} here, newer than the headers: {theirs}")?,
             Verdict::Unknown => write!(f, "{item}: {ours} here, not compared: {theirs}")?,
         }
         source.iter().try_for_each(|source| write!(f, " ({source})"))
@@ -150,6 +152,9 @@ pub enum Verdict {
     Mismatch,
     /// They do not have it.
     Missing,
+    /// An enumerator that was appended after their version: the library refuses it there and never
+    /// answers with it.
+    Newer,
     /// They cannot tell: a header is not installed, or the reader does not understand the place.
     Unknown,
 }
@@ -236,7 +241,7 @@ struct Comparison<'a> {
     findings: Vec<Finding>,
 }
 
-impl<'a> Comparison<'a> {
+impl Comparison<'_> {
     fn version_number(&mut self) {
         let number = self.headers.constant("NV_TENSORRT_VERSION");
         let ours = number.and_then(|n| Version::from_library_number(i32::try_from(n).ok()?));
@@ -281,8 +286,8 @@ impl<'a> Comparison<'a> {
                 *method == slot.method && (class.is_empty() || *class == slot.class)
             });
             let types = called.map(|s: &Signature| (s.parameters, s.returns));
-            let types =
-                types.or(provided.map(|(_, _, parameters, returns)| (*parameters, *returns)));
+            let types = types
+                .or_else(|| provided.map(|(_, _, parameters, returns)| (*parameters, *returns)));
             self.slot(slot, types);
         }
     }
@@ -325,17 +330,14 @@ impl<'a> Comparison<'a> {
             Verdict::Match => Some(usize::from(slot.index)),
             _ => place.or_else(by_name),
         };
-        match theirs {
-            Some(index) => {
-                let theirs = &slots[index];
-                let spelled =
-                    format!("slot {index}({}) -> {}", theirs.parameters.join(", "), theirs.returns);
-                self.add(item, ours, spelled, verdict, Some(&theirs.source));
-            }
-            None => {
-                let what = "the class has no such method".to_owned();
-                self.add(item, ours, what, Verdict::Missing, Some(&class.source));
-            }
+        if let Some(index) = theirs {
+            let theirs = &slots[index];
+            let parameters = theirs.parameters.join(", ");
+            let spelled = format!("slot {index}({parameters}) -> {}", theirs.returns);
+            self.add(item, ours, spelled, verdict, Some(&theirs.source));
+        } else {
+            let what = "the class has no such method".to_owned();
+            self.add(item, ours, what, Verdict::Missing, Some(&class.source));
         }
     }
 
@@ -417,7 +419,7 @@ impl<'a> Comparison<'a> {
             let source = Some(&enumeration.source);
             let declared = enumeration.enumerators.iter().find(|(name, _)| name == value.name);
             let (theirs, verdict) = match declared {
-                None => ("no such enumerator".to_owned(), Verdict::Missing),
+                None => absent_enumerator(enumeration, value.value),
                 Some((_, None)) => ("its value cannot be computed".to_owned(), Verdict::Unknown),
                 Some((_, Some(theirs))) if *theirs == i64::from(value.value) => {
                     (theirs.to_string(), Verdict::Match)
@@ -535,6 +537,18 @@ impl<'a> Comparison<'a> {
         source: Option<&Source>,
     ) {
         self.findings.push(Finding { item, ours, theirs, verdict, source: source.cloned() });
+    }
+}
+
+/// Enumerations are appended to: one that ends before a value has not got it yet, one that goes on behind
+/// it never had it or lost it.
+fn absent_enumerator(enumeration: &Enumeration, value: i32) -> (String, Verdict) {
+    let last = enumeration.enumerators.iter().map(|(_, value)| *value).max();
+    match last {
+        Some(Some(last)) if i64::from(value) > last => {
+            (format!("the enumeration ends with {last}"), Verdict::Newer)
+        }
+        _ => ("no such enumerator".to_owned(), Verdict::Missing),
     }
 }
 

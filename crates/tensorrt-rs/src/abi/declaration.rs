@@ -46,6 +46,7 @@ pub(super) struct Base {
 }
 
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a word that is there or not")]
 pub(super) struct Method {
     pub(super) is_destructor: bool,
     pub(super) name: String,
@@ -135,7 +136,7 @@ impl Type {
     }
 
     /// As a parameter: arrays are pointers, and a `const` of the parameter itself says nothing.
-    pub(super) fn as_parameter(mut self) -> Self {
+    pub(super) fn into_parameter(mut self) -> Self {
         if let Some(outer @ Derivation::Array { .. }) = self.derivations.last_mut() {
             *outer = Derivation::Pointer { is_const: false };
         }

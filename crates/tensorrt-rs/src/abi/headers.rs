@@ -1,6 +1,6 @@
 //! What headers say, with every name resolved.
 
-use super::declaration::Declarations;
+use super::declaration::{Declarations, Type};
 use super::error::HeaderError;
 use super::layout;
 use super::lexer::Place;
@@ -335,7 +335,7 @@ fn classes(
                         kind: slot.kind,
                         class: declarations.classes[slot.class].name.clone(),
                         returns: slot.returns.spelled(),
-                        parameters: slot.parameters.iter().map(|p| p.spelled()).collect(),
+                        parameters: slot.parameters.iter().map(Type::spelled).collect(),
                         is_const: slot.is_const,
                         reference: slot.reference,
                         source: source(slot.place),

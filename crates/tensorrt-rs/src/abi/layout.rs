@@ -14,6 +14,12 @@ pub(super) struct Layout {
     pub(super) members: Vec<(String, u64, u64)>,
 }
 
+/// What was measured so far: `None` not yet, an error for what the reader does not measure.
+type Known = [Option<Result<Layout, NotMeasured>>];
+
+#[derive(Clone, Copy, Debug)]
+struct NotMeasured;
+
 const POINTER_BYTES: u64 = 8;
 /// A member of a member of a member: NVIDIA's classes go three deep.
 const MAX_DEPTH: usize = 16;
@@ -38,19 +44,14 @@ struct Ruler<'a> {
 }
 
 impl Ruler<'_> {
-    fn class(
-        &self,
-        index: usize,
-        known: &mut [Option<Option<Layout>>],
-        depth: usize,
-    ) -> Option<Layout> {
+    fn class(&self, index: usize, known: &mut Known, depth: usize) -> Option<Layout> {
         if let Some(layout) = &known[index] {
-            return layout.clone();
+            return layout.clone().ok();
         }
         let class = &self.declarations.classes[index];
         let layout =
             if depth > MAX_DEPTH { None } else { self.measure(index, class, known, depth) };
-        known[index] = Some(layout.clone());
+        known[index] = Some(layout.clone().ok_or(NotMeasured));
         layout
     }
 
@@ -58,7 +59,7 @@ impl Ruler<'_> {
         &self,
         index: usize,
         class: &ClassDeclaration,
-        known: &mut [Option<Option<Layout>>],
+        known: &mut Known,
         depth: usize,
     ) -> Option<Layout> {
         if class.is_union || class.unreadable.is_some() || class.bases.len() > 1 {
@@ -102,7 +103,7 @@ impl Ruler<'_> {
         &self,
         scope: &str,
         kind: &Type,
-        known: &mut [Option<Option<Layout>>],
+        known: &mut Known,
         depth: usize,
     ) -> Option<(u64, u64)> {
         let (meaning, mut kind) = self.names.meaning(scope, kind);

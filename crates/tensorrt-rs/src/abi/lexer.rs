@@ -243,7 +243,8 @@ impl Lexer {
     }
 
     fn place(&self) -> Place {
-        let line = self.characters.get(self.at).or(self.characters.last()).map_or(1, |&(_, l)| l);
+        let line =
+            self.characters.get(self.at).or_else(|| self.characters.last()).map_or(1, |&(_, l)| l);
         Place { file: self.file, line }
     }
 }

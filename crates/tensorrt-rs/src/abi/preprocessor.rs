@@ -45,6 +45,7 @@ struct Macro {
     body: Vec<Token>,
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "what C++ asks of a branch")]
 struct Condition {
     place: Place,
     /// Whether the lines around are used.

@@ -41,6 +41,8 @@ pub enum SlotKind {
 pub(super) struct NoTable {
     pub(super) place: Place,
     pub(super) reason: String,
+    /// Whether the reason lies in a base.
+    inherited: bool,
 }
 
 /// The virtual table of each class, in the order of `declarations`; empty for a class without.
@@ -48,56 +50,75 @@ pub(super) fn tables(
     declarations: &Declarations,
     names: &Names<'_>,
 ) -> Vec<Result<Vec<TableSlot>, NoTable>> {
-    let mut tables: Vec<Option<Result<Vec<TableSlot>, NoTable>>> =
-        vec![None; declarations.classes.len()];
-    let builder = Builder { declarations, names };
-    (0..declarations.classes.len()).map(|class| builder.build(class, &mut tables, 0)).collect()
+    let known = Known { tables: vec![None; declarations.classes.len()], slots: 0 };
+    let mut builder = Builder { declarations, names, known };
+    (0..declarations.classes.len())
+        .map(|class| builder.build(class, 0).map(|table| table.primary))
+        .collect()
 }
 
 /// NVIDIA's classes derive four times.
 const MAX_DEPTH: usize = 16;
 /// NVIDIA's largest class, the network definition, has 80.
 const MAX_SLOTS: usize = 4096;
+/// NVIDIA's classes together have less than 2000.
+const MAX_SLOTS_TOGETHER: usize = 100_000;
 
 struct Builder<'a> {
     declarations: &'a Declarations,
     names: &'a Names<'a>,
+    known: Known,
+}
+
+/// The virtual functions of a class.
+#[derive(Clone, Debug, Default)]
+struct Table {
+    /// Those of its own table.
+    primary: Vec<TableSlot>,
+    /// Those of bases that lie further back in the object: a method that overrides one is virtual, and
+    /// has a slot of its own in the primary table.
+    others: Vec<TableSlot>,
+}
+
+/// What was built so far.
+struct Known {
+    tables: Vec<Option<Result<Table, NoTable>>>,
+    /// Of all tables together.
+    slots: usize,
 }
 
 impl Builder<'_> {
-    fn build(
-        &self,
-        index: usize,
-        tables: &mut [Option<Result<Vec<TableSlot>, NoTable>>],
-        depth: usize,
-    ) -> Result<Vec<TableSlot>, NoTable> {
-        if let Some(table) = &tables[index] {
+    fn build(&mut self, index: usize, depth: usize) -> Result<Table, NoTable> {
+        if let Some(table) = &self.known.tables[index] {
             return table.clone();
         }
-        let class = &self.declarations.classes[index];
+        let declarations = self.declarations;
+        let class = &declarations.classes[index];
+        let refused = |reason: String| NoTable { place: class.place, reason, inherited: false };
         let table = if depth > MAX_DEPTH {
-            Err(NoTable { place: class.place, reason: "derives from itself".to_owned() })
+            Err(refused("derives from itself".to_owned()))
+        } else if self.known.slots > MAX_SLOTS_TOGETHER {
+            Err(refused(format!("is one of classes with more than {MAX_SLOTS_TOGETHER} slots")))
         } else {
-            self.derive(index, class, tables, depth)
+            self.derive(index, class, depth)
         };
-        tables[index] = Some(table.clone());
+        self.known.slots += table.as_ref().map_or(0, |t| t.primary.len() + t.others.len());
+        self.known.tables[index] = Some(table.clone());
         table
     }
 
     fn derive(
-        &self,
+        &mut self,
         index: usize,
         class: &ClassDeclaration,
-        tables: &mut [Option<Result<Vec<TableSlot>, NoTable>>],
         depth: usize,
-    ) -> Result<Vec<TableSlot>, NoTable> {
-        let no_table = |place, reason: String| NoTable { place, reason };
+    ) -> Result<Table, NoTable> {
+        let no_table = |place, reason: String| NoTable { place, reason, inherited: false };
         if let Some(unreadable) = &class.unreadable {
             let reason = format!("found {}, expected {}", unreadable.found, unreadable.expected);
             return Err(no_table(unreadable.place, reason));
         }
         let mut slots: Vec<TableSlot> = Vec::new();
-        // Methods of dynamic bases that are not the primary one: they make methods virtual.
         let mut others: Vec<TableSlot> = Vec::new();
         for base in &class.bases {
             let reason = |why: &str| format!("its base {} {why}", base.name);
@@ -109,10 +130,23 @@ impl Builder<'_> {
             let Meaning::Class(base_index) = self.names.meaning(outer, &kind).0 else {
                 return Err(no_table(class.place, reason("is not defined in these headers")));
             };
-            let inherited = self.build(base_index, tables, depth + 1).map_err(|inner| {
-                no_table(inner.place, reason(&format!("cannot be read: {}", inner.reason)))
+            let inherited = self.build(base_index, depth + 1).map_err(|inner| NoTable {
+                // One level is enough to find the place.
+                reason: if inner.inherited {
+                    inner.reason
+                } else {
+                    reason(&format!("cannot be read: {}", inner.reason))
+                },
+                place: inner.place,
+                inherited: true,
             })?;
-            if slots.is_empty() { slots = inherited } else { others.extend(inherited) }
+            others.extend(inherited.others);
+            // The first base with a table is the primary one.
+            if slots.is_empty() {
+                slots = inherited.primary;
+            } else {
+                others.extend(inherited.primary);
+            }
         }
         for method in &class.methods {
             if slots.len() + others.len() > MAX_SLOTS {
@@ -138,7 +172,7 @@ impl Builder<'_> {
                 self.add(&mut slots, &others, index, class, &implicit)?;
             }
         }
-        Ok(slots)
+        Ok(Table { primary: slots, others })
     }
 
     /// Gives a method of `class` the slot that it overrides, or a new one if it is virtual.
@@ -156,7 +190,7 @@ impl Builder<'_> {
             class: index,
             name: method.name.clone(),
             returns: canonical(&method.returns),
-            parameters: method.parameters.iter().map(|p| canonical(p).as_parameter()).collect(),
+            parameters: method.parameters.iter().map(|p| canonical(p).into_parameter()).collect(),
             is_const: method.is_const,
             reference: method.reference,
             place: method.place,
@@ -179,7 +213,7 @@ impl Builder<'_> {
         }
         if method.overrides && !overrides {
             let reason = format!("{} overrides nothing in its bases", method.name);
-            return Err(NoTable { place: method.place, reason });
+            return Err(NoTable { place: method.place, reason, inherited: false });
         }
         Ok(())
     }

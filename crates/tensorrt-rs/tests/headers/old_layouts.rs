@@ -299,7 +299,7 @@ fn headers_of_one_major_do_not_fit_the_tables_of_another() {
     let found: Vec<String> = report
         .differences()
         .filter(|f| f.verdict == Verdict::Mismatch)
-        .map(|f| f.to_string())
+        .map(ToString::to_string)
         .collect();
     assert_eq!(found.len(), 1, "{report}");
     assert!(

@@ -34,7 +34,7 @@ namespace nvonnxparser { class IParser { public: virtual ~IParser() {} virtual i
 ";
 
 /// What makes a virtual table hard to read.
-const FEATURES: &str = r##"
+const FEATURES: &str = r#"
 #ifndef NV_INFER_H
 #define NV_INFER_H
 #include "NvInferVersion.h"
@@ -160,7 +160,7 @@ namespace nvinfer1::apiv { class VRoot { public: virtual ~VRoot() noexcept = def
 extern "C" API void* createInferRuntime_INTERNAL(void* logger, int32_t version) noexcept;
 extern "C" { int32_t getInferLibVersion() noexcept; struct cudnnContext; }
 #endif
-"##;
+"#;
 
 #[test]
 fn hard_syntax_is_read_as_the_compiler_reads_it() {

@@ -330,6 +330,28 @@ fn every_kind_of_difference_is_found() {
     }
 }
 
+/// What a later minor appended is no reason to distrust the headers of an earlier one, and is said.
+#[test]
+fn enumerators_beyond_the_end_are_newer_not_missing() {
+    let Some(root) = nvidia::root("enumerators_beyond_the_end_are_newer_not_missing") else {
+        return;
+    };
+    let altered = Altered::new(&root);
+    altered.replace("NvInferRuntimeBase.h", "enum class DataType", "kE8M0 = 11,", "");
+    let report = altered.check();
+    assert!(report.agrees(), "{report}");
+    let newer: Vec<String> = report
+        .findings
+        .iter()
+        .filter(|f| f.verdict == Verdict::Newer)
+        .map(|f| f.item.to_string())
+        .collect();
+    assert_eq!(newer, ["DataType::kE8M0"]);
+    altered.replace("NvInferRuntimeBase.h", "enum class DataType", "kINT64 = 8,", "");
+    let missing = [("DataType::kINT64".to_owned(), Verdict::Missing)];
+    assert_eq!(differing(&altered.check()), missing);
+}
+
 #[test]
 fn a_parser_that_is_not_installed_is_not_a_difference() {
     let Some(root) = nvidia::root("a_parser_that_is_not_installed_is_not_a_difference") else {

@@ -193,7 +193,7 @@ impl Parser<'_> {
                 if let Some(target) = method.name.strip_prefix("operator ")
                     && method.returns.name.is_empty()
                 {
-                    method.returns.name = target.to_owned();
+                    target.clone_into(&mut method.returns.name);
                 }
             } else if self.is("(") {
                 // A pointer to a function.
@@ -205,7 +205,7 @@ impl Parser<'_> {
                 return self.skip_declaration();
             } else {
                 let Some(name) = self.identifier() else { return Err(self.unexpected("a name")) };
-                method.name = name.to_owned();
+                name.clone_into(&mut method.name);
             }
         }
         if !self.is("(") {

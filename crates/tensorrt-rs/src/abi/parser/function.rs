@@ -7,6 +7,7 @@ use crate::abi::preprocessor::spelled;
 
 /// The words before a declaration that matter.
 #[derive(Clone, Copy, Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a word that is there or not")]
 pub(super) struct Specifiers {
     pub(super) is_virtual: bool,
     pub(super) is_static: bool,
@@ -91,7 +92,7 @@ impl Parser<'_> {
                 self.step()?;
             }
         }
-        Ok(kind.as_parameter())
+        Ok(kind.into_parameter())
     }
 
     /// From behind the parameters to behind the `;` or the body.

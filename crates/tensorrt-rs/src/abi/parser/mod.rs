@@ -249,10 +249,8 @@ impl<'a> Parser<'a> {
                 ("(", Kind::Punctuation) => open.push(")"),
                 ("[", Kind::Punctuation) => open.push("]"),
                 ("{", Kind::Punctuation) => open.push("}"),
-                (")" | "]" | "}", Kind::Punctuation) => {
-                    if open.pop() != Some(&*token.text) {
-                        return Err(self.unexpected("brackets in pairs"));
-                    }
+                (close @ (")" | "]" | "}"), Kind::Punctuation) if open.pop() != Some(close) => {
+                    return Err(self.unexpected("brackets in pairs"));
                 }
                 _ => {}
             }
@@ -324,7 +322,7 @@ impl<'a> Parser<'a> {
     }
 
     fn place(&self) -> Place {
-        let token = self.tokens.get(self.at).or(self.tokens.last());
+        let token = self.tokens.get(self.at).or_else(|| self.tokens.last());
         token.map_or(Place { file: 0, line: 0 }, |t| t.place)
     }
 
