@@ -22,6 +22,7 @@
 //! | [`stages`] | where the time went |
 //! | [`rig`] | reading rig files |
 //! | [`board`] | the board that the program runs on: profiles, sensors, what is installed |
+//! | [`estimate`] | what a network costs, and the least time a board needs for it |
 //!
 //! The mathematics (cameras, rectification, where a voxel falls in an image) is in `occdepth-geometry`, shared
 //! with training, so that both compute it alike. What a network promises is in `occdepth-contract`.
@@ -56,6 +57,7 @@ pub mod capture;
 pub mod daemon;
 pub mod decalibration;
 pub mod engine;
+pub mod estimate;
 pub mod grid;
 pub mod perception;
 pub mod publish;

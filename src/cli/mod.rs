@@ -5,6 +5,7 @@ mod camera;
 mod completions;
 mod demo;
 mod draw;
+mod estimate;
 mod failure;
 mod infer;
 mod network;
@@ -57,6 +58,8 @@ enum Command {
     /// Shows what an exported network promises, and checks that it is computed right
     #[command(subcommand)]
     Network(network::Command),
+    /// Predicts the least time that boards need for a network
+    Estimate(estimate::Arguments),
     /// Prints a completion script for a shell
     Completions(completions::Arguments),
 }
@@ -79,6 +82,7 @@ impl Cli {
             Command::Calibrate(arguments) => calibrate::run(&arguments),
             Command::Rig(command) => rig::run(&command),
             Command::Network(command) => network::run(&command),
+            Command::Estimate(arguments) => estimate::run(&arguments),
             Command::Completions(arguments) => completions::run(&arguments),
         }
     }
