@@ -99,7 +99,7 @@ impl Root {
     /// # Errors
     /// The path and why it is no such link.
     pub fn link(&self, path: &str) -> Result<String, String> {
-        let inside = Path::new(path).strip_prefix("/").unwrap_or(Path::new(path));
+        let inside = Path::new(path).strip_prefix("/").unwrap_or_else(|_| Path::new(path));
         let target = fs::read_link(self.directory.join(inside));
         let target = target.map_err(|error| format!("{path}: no symbolic link: {error}"))?;
         Ok(target.to_string_lossy().into_owned())

@@ -42,15 +42,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let unusable = |error: Box<dyn std::error::Error + Send + Sync>| {
         Failure::configuration("the network cannot be estimated").because(error)
     };
-    let (model, origin) = match &arguments.network {
-        Some(path) => {
-            let file = ModelFile::read(path).map_err(|error| unusable(error.into()))?;
-            (file.model, path.display().to_string())
-        }
-        None => {
-            let model = ModelProto::from_bytes(BUNDLED_NETWORK, BUNDLED_NAME);
-            (model.map_err(|error| unusable(error.into()))?, BUNDLED_NAME.to_owned())
-        }
+    let (model, origin) = if let Some(path) = &arguments.network {
+        let file = ModelFile::read(path).map_err(|error| unusable(error.into()))?;
+        (file.model, path.display().to_string())
+    } else {
+        let model = ModelProto::from_bytes(BUNDLED_NETWORK, BUNDLED_NAME);
+        (model.map_err(|error| unusable(error.into()))?, BUNDLED_NAME.to_owned())
     };
     let boards = boards(&arguments.board)?;
     let estimate = Estimate::of(&model, &origin).map_err(|error| unusable(error.into()))?;

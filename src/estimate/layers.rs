@@ -142,7 +142,7 @@ pub(super) fn count(graph: &GraphProto, values: &Values<'_>, groups: &[Group<'_>
     let described: HashSet<&str> = groups
         .iter()
         .flat_map(|group| &group.nodes)
-        .flat_map(|(node, _)| node.output.first())
+        .filter_map(|(node, _)| node.output.first())
         .map(String::as_str)
         .collect();
     for node in &graph.node {

@@ -149,7 +149,8 @@ impl Estimate {
                 return Err(EstimateError::Input {
                     origin: origin.into(),
                     input: input.name.clone(),
-                    found: dims.map_or("no static shape".into(), |dims| format!("{dims:?}")),
+                    found: dims
+                        .map_or_else(|| "no static shape".into(), |dims| format!("{dims:?}")),
                 });
             }
         }

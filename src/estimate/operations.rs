@@ -54,10 +54,9 @@ pub fn per_element(operator: &str, inputs: u64) -> Option<u64> {
         // The sum, and the quotient.
         "Mean" => inputs,
         // A comparison and a product; two comparisons; a scaled and shifted element.
-        "LeakyRelu" | "PRelu" | "Clip" | "BatchNormalization" => 2,
+        "LeakyRelu" | "PRelu" | "Clip" | "BatchNormalization" | "DequantizeLinear" => 2,
         // Exponential, difference, product; exponential, sum, logarithm; quotient, rounding, sum.
         "Elu" | "Softplus" | "QuantizeLinear" => 3,
-        "DequantizeLinear" => 2,
         // Negation, exponential, sum, quotient; product, sum, two comparisons.
         "Sigmoid" | "HardSigmoid" => 4,
         // The hard sigmoid and a product; quotient, error function, sum, two products.
@@ -139,9 +138,8 @@ pub(super) fn of(node: &NodeProto, values: &Values<'_>) -> Result<Work, String> 
             let inner = *shape(0)?.get(usize::from(!transposed)).ok_or("its input is no matrix")?;
             product(outputs.saturating_mul(inner as u64), if has(2) { outputs } else { 0 })
         }
-        "Softmax" => whole(5 * outputs),
-        // As Softmax, and a logarithm of each sum, which are too few to count.
-        "LogSoftmax" => whole(5 * outputs),
+        // The logarithms of the sums of a LogSoftmax are too few to count.
+        "LogSoftmax" | "Softmax" => whole(5 * outputs),
         "InstanceNormalization" | "LayerNormalization" => whole(7 * outputs),
         "AveragePool" | "MaxPool" => {
             let kernel = node.attribute("kernel_shape").ok_or("it has no `kernel_shape`")?;

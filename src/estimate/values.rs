@@ -146,7 +146,7 @@ impl<'a> Values<'a> {
         };
         let width = match node.op_type.as_str() {
             "And" | "Equal" | "Greater" | "GreaterOrEqual" | "IsNaN" | "Less" | "LessOrEqual"
-            | "Not" | "Or" | "Xor" => Width::Fixed(1),
+            | "Not" | "Or" | "QuantizeLinear" | "Xor" => Width::Fixed(1),
             "ArgMax" | "ArgMin" | "NonZero" | "Shape" | "Size" => Width::Fixed(8),
             "Cast" => {
                 let to =
@@ -154,7 +154,6 @@ impl<'a> Values<'a> {
                 to.map_or(Width::Float, width)
             }
             "DequantizeLinear" => Width::Float,
-            "QuantizeLinear" => Width::Fixed(1),
             "Where" => input(1),
             _ => input(0),
         };

@@ -284,7 +284,7 @@ fn an_agx_xavier_with_jetpack_5() {
     assert_eq!(board.memory.reason().unwrap().split(':').next(), Some("/proc/meminfo"));
 }
 
-/// AGX Thor, `JetPack` 7: a GPU behind PCIe that still shares the memory, and a zone that cannot be read.
+/// AGX Thor, `JetPack` 7: a GPU behind `PCIe` that still shares the memory, and a zone that cannot be read.
 #[test]
 fn a_thor_with_jetpack_7() {
     let tree = Tree::new(&[

@@ -1,6 +1,6 @@
 //! Operations of single operators, worked out by hand.
 
-use crate::graph::{floats, indices, ints, model, node, only};
+use crate::graph::{estimate, floats, indices, ints, model, node, only};
 use occdepth_contract::onnx::{AttributeProto, ModelProto, NodeProto, TensorProto};
 
 /// 4 x 6 pixels, 3 by 3 taps without padding: 2 x 4 outputs of 8 channels, 3 · 9 products each.
@@ -178,6 +178,28 @@ fn movers_do_no_arithmetic() {
         (transposed.operations, transposed.reads.floats, transposed.writes.floats),
         (0, 6, 6)
     );
+}
+
+/// An explicitly quantised product (quantise, dequantise, multiply): the quantised numbers take a byte each, in
+/// every precision, and the product's own rule is that of floating-point numbers.
+#[test]
+fn quantised_networks_are_counted() {
+    let nodes = vec![
+        node("QuantizeLinear", &["x", "scale", "zero"], "q", vec![]),
+        node("DequantizeLinear", &["q", "scale", "zero"], "d", vec![]),
+        node("MatMul", &["d", "w"], "y", vec![]),
+    ];
+    let zero = TensorProto {
+        name: "zero".into(),
+        data_type: 3,
+        raw_data: vec![0],
+        ..TensorProto::default()
+    };
+    let scale = TensorProto::from_f32("scale", &[], &[0.5]);
+    let constants = vec![scale, zero, floats("w", &[4, 2])];
+    let counted = estimate(&model(&[("x", &[8, 4])], constants, nodes, &["y"]));
+    assert_eq!(counted.operations(), 32 * 3 + 32 * 2 + 2 * 8 * 2 * 4);
+    assert_eq!(counted.layers.len(), 2);
 }
 
 /// Truth values take a byte each whatever the precision, and so do quantised numbers.
