@@ -24,6 +24,7 @@
 //! | [`doctor`] | every precondition of running here, with a verdict and a mend |
 //! | [`causes`] | errors with their causes, for logs and reports |
 //! | [`board`] | the board that the program runs on: profiles, sensors, what is installed |
+//! | [`estimate`] | what a network costs, and the least time a board needs for it |
 //!
 //! The mathematics (cameras, rectification, where a voxel falls in an image) is in `occdepth-geometry`, shared
 //! with training, so that both compute it alike. What a network promises is in `occdepth-contract`.
@@ -60,6 +61,7 @@ pub mod daemon;
 pub mod decalibration;
 pub mod doctor;
 pub mod engine;
+pub mod estimate;
 pub mod grid;
 mod overlap;
 pub mod perception;

@@ -68,7 +68,9 @@ pub(super) fn channels(root: &Root) -> Vec<Channel> {
             // One channel: in1 is the voltage of the bus.
             "ina238" => {
                 let label = |file: &str| root.text(&format!("{path}/{file}")).ok();
-                let name = label("in1_label").or_else(|| label("label")).unwrap_or(monitor.clone());
+                let name = label("in1_label")
+                    .or_else(|| label("label"))
+                    .unwrap_or_else(|| monitor.clone());
                 channels.push(channel(1, name));
             }
             _ => {}

@@ -1,5 +1,6 @@
 //! Files of the system, or of a tree laid out like one.
 
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::Read as _;
 use std::path::{Component, Path, PathBuf};
@@ -7,8 +8,8 @@ use std::str::FromStr;
 
 /// The directory that stands for `/`.
 ///
-/// Paths are absolute and looked up below it; so is where an absolute symbolic link points to, when it
-/// is the last part of a path. Reasons name paths as the system has them, without the root.
+/// Paths are absolute and looked up below it, and so is what symbolic links point to: none leads out of
+/// the tree. Reasons name paths as the system has them, without the root.
 #[derive(Clone, Debug)]
 pub struct Root {
     directory: PathBuf,
@@ -27,18 +28,39 @@ impl Root {
 
     /// Where `path` is in the tree.
     pub fn join(&self, path: &str) -> PathBuf {
-        let inside =
-            Path::new(path).components().filter(|part| matches!(part, Component::Normal(_)));
-        let mut joined = self.directory.clone();
-        joined.extend(inside);
-        // One step is enough: /etc/nvpmodel.conf, /usr/local/cuda.
-        match fs::read_link(&joined) {
-            Ok(target) if target.is_absolute() => {
-                let inside = target.strip_prefix("/").unwrap_or(&target);
-                self.directory.join(inside)
-            }
-            _ => joined,
+        if self.directory == Path::new("/") {
+            return self.directory.join(path);
         }
+        // The parts that are still to go, the next one last.
+        let mut ahead: Vec<OsString> = parts(Path::new(path)).collect();
+        ahead.reverse();
+        let mut joined = self.directory.clone();
+        let (mut depth, mut links) = (0_usize, 0);
+        while let Some(part) = ahead.pop() {
+            if part == ".." {
+                if depth > 0 {
+                    joined.pop();
+                    depth -= 1;
+                }
+                continue;
+            }
+            joined.push(&part);
+            depth += 1;
+            let Ok(target) = fs::read_link(&joined) else { continue };
+            links += 1;
+            if links > MOST_LINKS {
+                break;
+            }
+            if target.is_absolute() {
+                (joined, depth) = (self.directory.clone(), 0);
+            } else {
+                joined.pop();
+                depth -= 1;
+            }
+            let target: Vec<OsString> = parts(&target).collect();
+            ahead.extend(target.into_iter().rev());
+        }
+        joined
     }
 
     /// The text of a file, without the NULs and white space around it; at most 64 KiB of it.
@@ -77,7 +99,7 @@ impl Root {
     /// # Errors
     /// The path and why it is no such link.
     pub fn link(&self, path: &str) -> Result<String, String> {
-        let inside = Path::new(path).strip_prefix("/").unwrap_or(Path::new(path));
+        let inside = Path::new(path).strip_prefix("/").unwrap_or_else(|_| Path::new(path));
         let target = fs::read_link(self.directory.join(inside));
         let target = target.map_err(|error| format!("{path}: no symbolic link: {error}"))?;
         Ok(target.to_string_lossy().into_owned())
@@ -87,6 +109,15 @@ impl Root {
     pub fn has(&self, path: &str) -> bool {
         self.join(path).exists()
     }
+}
+
+/// The names in a path, and `..`.
+fn parts(path: &Path) -> impl Iterator<Item = OsString> + '_ {
+    path.components().filter_map(|part| match part {
+        Component::Normal(name) => Some(name.to_owned()),
+        Component::ParentDir => Some("..".into()),
+        _ => None,
+    })
 }
 
 /// `text` as reasons quote it: escaped, and not all of it when it is long.
@@ -104,3 +135,6 @@ fn counted(name: &str) -> (String, u64) {
 
 /// More than any file that is read here has.
 const MOST_BYTES: u64 = 64 << 10;
+
+/// As many symbolic links as Linux follows in one path.
+const MOST_LINKS: u32 = 40;

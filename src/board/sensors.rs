@@ -82,7 +82,8 @@ impl Sensors {
             .into_iter()
             .filter(|name| name.starts_with("thermal_zone"))
             .filter_map(|name| {
-                let title = root.text(&format!("{ZONES}/{name}/type")).unwrap_or(name.clone());
+                let title =
+                    root.text(&format!("{ZONES}/{name}/type")).unwrap_or_else(|_| name.clone());
                 Sensor::open(root, title, &format!("{ZONES}/{name}/temp"))
             })
             .collect();

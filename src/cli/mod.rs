@@ -8,6 +8,7 @@ mod demo;
 mod doctor;
 mod draw;
 mod engines;
+mod estimate;
 mod failure;
 mod infer;
 mod network;
@@ -68,6 +69,8 @@ enum Command {
     Engines(engines::Command),
     /// Looks at everything that the runtime needs, and says what to mend
     Doctor(doctor::Arguments),
+    /// Predicts the least time that boards need for a network
+    Estimate(estimate::Arguments),
     /// Prints a completion script for a shell
     Completions(completions::Arguments),
 }
@@ -93,6 +96,7 @@ impl Cli {
             Command::Build(arguments) => build::run(&arguments),
             Command::Engines(command) => engines::run(&command),
             Command::Doctor(arguments) => doctor::run(&arguments),
+            Command::Estimate(arguments) => estimate::run(&arguments),
             Command::Completions(arguments) => completions::run(&arguments),
         }
     }

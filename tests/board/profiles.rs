@@ -101,7 +101,7 @@ fn power_modes_scale_as_nvidia_says() {
     }
 }
 
-/// In MODE_15W the memory runs at 2133 of 3200 MHz, and so does the bandwidth.
+/// In `MODE_15W` the memory runs at 2133 of 3200 MHz, and so does the bandwidth.
 #[test]
 fn slower_memory_has_less_bandwidth() {
     let orin = find("agx-orin-64gb").unwrap();

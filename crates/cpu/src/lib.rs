@@ -17,7 +17,7 @@
 //! | `stage` | running the parts and the convolutions between them |
 //! | `spare` | memory for the next values |
 //! | `winograd` | those convolutions |
-//! | [`lower`] | 3-D operators as 2-D ones |
+//! | [`lower`] | 3-D operators as 2-D ones; the [`Shapes`] of a graph's values |
 //!
 //! # Example
 //!
@@ -69,5 +69,6 @@ mod widen;
 mod winograd;
 
 pub use error::CpuError;
+pub use lower::shapes::Shapes;
 pub use network::{MAX_THREADS, Network, OwnKernels};
 pub use tensor::{Input, Output, Values};

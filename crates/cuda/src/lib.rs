@@ -47,6 +47,8 @@ pub use frame::{
     CameraImage, DeviceNetwork, FrameOptions, FramePath, FrameTimes, GraphUse, InputValues,
     MemoryUse, NetworkSource, PlanSource, ReadPlan, Tensor, ValueKind,
 };
-pub use kernels::{CameraFormat, LabelPlan, NO_SAMPLE, RectifyPlan, YuvCoefficients, sample, variants};
+pub use kernels::{
+    CameraFormat, LabelPlan, NO_SAMPLE, RectifyPlan, YuvCoefficients, sample, variants,
+};
 pub use module::KernelSource;
 pub use nvrtc::{Compiled, Nvrtc, Source};

@@ -15,8 +15,9 @@ pub fn catalogue() -> &'static [Profile] {
 /// # Errors
 /// [`ProfileError`] for a name that nobody has, or a file that is no profile.
 pub fn find(board: &str) -> Result<Profile, ProfileError> {
-    if board.contains('/') || board.ends_with(".toml") {
-        return Profile::read(Path::new(board));
+    let path = Path::new(board);
+    if board.contains('/') || path.extension().is_some_and(|extension| extension == "toml") {
+        return Profile::read(path);
     }
     let known = || catalogue().iter().map(|profile| profile.name.as_str());
     catalogue().iter().find(|profile| profile.name == board).cloned().ok_or_else(|| {

@@ -161,11 +161,8 @@ impl<'a> Checker<'a> {
         if (from..=to).contains(&value) {
             return Ok(());
         }
-        let expected = if from == f64::MIN_POSITIVE {
-            format!("more than 0 and at most {to}")
-        } else {
-            format!("{from} to {to}")
-        };
+        let from = if from > f64::MIN_POSITIVE { from.to_string() } else { "above 0".into() };
+        let expected = format!("{from} to {to}");
         self.refuse(field, value.to_string(), &expected)
     }
 

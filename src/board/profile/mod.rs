@@ -173,7 +173,7 @@ pub struct Dla {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OperatingPoint {
-    /// What the documents call it: "MAXN", "MAXN_SUPER".
+    /// What the documents call it: `MAXN`, `MAXN_SUPER`.
     pub name: String,
     /// Clock of the GPU, MHz.
     pub gpu_mhz: Figure,

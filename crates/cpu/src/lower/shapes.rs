@@ -10,14 +10,16 @@ use std::collections::HashMap;
 /// Shapes come from the declared inputs and constants, operator by operator; what an operator that is
 /// not known here computes may be declared in `value_info`. A shape that stays unknown is no error
 /// before somebody needs it.
-pub(crate) struct Shapes<'a> {
+#[derive(Debug)]
+pub struct Shapes<'a> {
     constants: HashMap<&'a str, &'a TensorProto>,
     by_name: HashMap<&'a str, Vec<usize>>,
     undetermined: Option<&'a NodeProto>,
 }
 
 impl<'a> Shapes<'a> {
-    pub(crate) fn new(graph: &'a GraphProto) -> Self {
+    /// Infers the shapes of a graph whose inputs are static.
+    pub fn new(graph: &'a GraphProto) -> Self {
         let mut known =
             Self { constants: HashMap::new(), by_name: HashMap::new(), undetermined: None };
         // Inputs last: what is given is checked against them, other declarations nobody checks.
@@ -48,19 +50,19 @@ impl<'a> Shapes<'a> {
         known
     }
 
-    /// The shape of a value.
-    pub(crate) fn of(&self, name: &str) -> Option<&[usize]> {
+    /// The shape of a value; `None`: it cannot be told.
+    pub fn of(&self, name: &str) -> Option<&[usize]> {
         self.by_name.get(name).map(Vec::as_slice)
     }
 
     /// The first node whose output shapes do not follow from its inputs, or are larger than any
     /// network's.
-    pub(crate) fn undetermined(&self) -> Option<&'a NodeProto> {
+    pub fn undetermined(&self) -> Option<&'a NodeProto> {
         self.undetermined
     }
 
     /// A stored value.
-    pub(crate) fn constant(&self, name: &str) -> Option<&'a TensorProto> {
+    pub fn constant(&self, name: &str) -> Option<&'a TensorProto> {
         self.constants.get(name).copied()
     }
 
@@ -85,6 +87,7 @@ impl<'a> Shapes<'a> {
             | "Cast"
             | "Ceil"
             | "Clip"
+            | "DequantizeLinear"
             | "Elu"
             | "Erf"
             | "Exp"
@@ -99,6 +102,7 @@ impl<'a> Shapes<'a> {
             | "Neg"
             | "Not"
             | "PRelu"
+            | "QuantizeLinear"
             | "Reciprocal"
             | "Relu"
             | "Round"
