@@ -10,6 +10,7 @@
 #![allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "small numbers")]
 
 mod allocations;
+mod building;
 mod cases;
 mod engine;
 mod fakes;
