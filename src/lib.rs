@@ -62,8 +62,8 @@ pub mod rectify;
 pub mod rig;
 pub mod stages;
 
-use crate::overlap::{Overlap, OverlapError, Overlapped};
 use crate::capture::{Capture, CaptureError, FrameSource, monotonic_ns};
+use crate::overlap::{Overlap, OverlapError, Overlapped};
 use crate::perception::{FrameError, Perception};
 use crate::publish::{CapturedPair, PublishError, Publisher};
 use crate::stages::{StageStatistics, StageTimes};
@@ -178,7 +178,11 @@ impl Pipeline {
         }
     }
 
-    fn publish(&mut self, pair: &CapturedPair, mut times: StageTimes) -> Result<Step, PipelineError> {
+    fn publish(
+        &mut self,
+        pair: &CapturedPair,
+        mut times: StageTimes,
+    ) -> Result<Step, PipelineError> {
         let published = self.publisher.publish(
             pair,
             &self.source.health(),

@@ -41,7 +41,11 @@ enum Held {
 #[derive(Debug)]
 pub(crate) enum Overlapped {
     /// A frame's labels are in the memory of the perception, and `next` says whether the one after it is in the engine.
-    Done { pair: CapturedPair, times: StageTimes, next: Result<(), FrameError> },
+    Done {
+        pair: CapturedPair,
+        times: StageTimes,
+        next: Result<(), FrameError>,
+    },
     Idle,
     Ended,
 }
@@ -136,7 +140,9 @@ impl Overlap {
                     let pair = CapturedPair::new(&frame);
                     let older = self.waiting.take();
                     match perception.stage(&frame) {
-                        Ok(()) => self.waiting = Some(older.map_or(pair, |older| pair.after(&older))),
+                        Ok(()) => {
+                            self.waiting = Some(older.map_or(pair, |older| pair.after(&older)))
+                        }
                         // One pair is lost, as it would be without an overlap; the frame in flight is not.
                         Err(FrameError::Rectify(error)) => {
                             log::debug!("a pair was dropped: {error}");

@@ -74,15 +74,13 @@ impl GpuEngine {
                 view_values: 3 * image.width as usize * image.height as usize,
                 memory: options.memory,
                 graph: options.graph,
-                kernels: KernelSource {
-                    cache,
-                    nvrtc_directory: options.nvrtc_directory.clone(),
-                },
+                kernels: KernelSource { cache, nvrtc_directory: options.nvrtc_directory.clone() },
             },
         )?;
         let (major, minor) = device.compute();
         let memory = if path.is_mapped() { "mapped memory" } else { "copies" };
-        let name = format!("{} on {} (sm_{major}{minor}), {memory}", description.name, device.name());
+        let name =
+            format!("{} on {} (sm_{major}{minor}), {memory}", description.name, device.name());
         let voxels = contract.grid.dims.iter().map(|&n| n as usize).product();
         Ok(Self {
             description: EngineDescription { name: name.clone(), ..description },

@@ -33,7 +33,8 @@ impl DeviceRectifier {
     ) -> Result<(Self, RectifyPlan), RectifyError> {
         let output = cameras.size;
         let samples = |view, camera: &NetworkCamera| {
-            view_samples(source, format, camera, output).map_err(|error| RectifyError::in_view(view, error))
+            view_samples(source, format, camera, output)
+                .map_err(|error| RectifyError::in_view(view, error))
         };
         let samples = [samples("left", &cameras.left)?, samples("right", &cameras.right)?];
         let unpacker = Unpacker::new(format, colour, &Normaliser::new(normalisation)?);
@@ -56,9 +57,8 @@ impl DeviceRectifier {
     /// # Errors
     /// Images of another format or size, or with less memory than their size needs, inside [`RectifyError::View`].
     pub fn pair<'a>(&self, frame: &StereoFrame<'a>) -> Result<[CameraImage<'a>; 2], RectifyError> {
-        let view = |view, image| {
-            self.image(image).map_err(|error| RectifyError::in_view(view, error))
-        };
+        let view =
+            |view, image| self.image(image).map_err(|error| RectifyError::in_view(view, error));
         Ok([view("left", &frame.left)?, view("right", &frame.right)?])
     }
 

@@ -8,7 +8,9 @@ use occdepth::capture::{
 use occdepth::grid::{GridOutput, LabelOptions, Labeller};
 use occdepth::rectify::{DeviceRectifier, StereoRectifier};
 use occdepth_contract::{Class, Normalisation};
-use occdepth_cuda::{CameraImage, FrameOptions, FramePath, LabelPlan, MemoryUse, RectifyPlan, ValueKind};
+use occdepth_cuda::{
+    CameraImage, FrameOptions, FramePath, LabelPlan, MemoryUse, RectifyPlan, ValueKind,
+};
 use occdepth_geometry::ImageSize;
 use occdepth_geometry::fit::{NetworkCamera, NetworkCameras};
 use occdepth_geometry::network::View;
@@ -88,7 +90,9 @@ impl Rig {
             view: VIEW,
             map: (!straight).then(|| RemapTable {
                 size: output,
-                source: (0..output.width * output.height).map(|_| position(random, source)).collect(),
+                source: (0..output.width * output.height)
+                    .map(|_| position(random, source))
+                    .collect(),
             }),
         };
         let cameras = NetworkCameras {
@@ -131,10 +135,10 @@ impl Rig {
 
     /// The six planes of the images are its logits.
     pub(crate) fn labeller(&self, random: &mut Random) -> (Labeller, LabelPlan) {
-        let labeller = labeller(&ids(random, 6), LabelOptions {
-            unknown_below: random.below(200) as u8,
-            visibility: None,
-        });
+        let labeller = labeller(
+            &ids(random, 6),
+            LabelOptions { unknown_below: random.below(200) as u8, visibility: None },
+        );
         let plan = labeller.device_plan(self.view_values() / 3).unwrap();
         (labeller, plan)
     }
@@ -189,7 +193,8 @@ pub(crate) fn labeller(ids: &[u8], options: LabelOptions) -> Labeller {
 /// Labels and confidences of the CPU.
 pub(crate) fn label(labeller: &Labeller, logits: &[f32], voxels: usize) -> [Vec<u8>; 2] {
     let (mut labels, mut confidence) = (vec![7; voxels], vec![7; voxels]);
-    let output = GridOutput { labels: &mut labels, confidence: Some(&mut confidence), logits: None };
+    let output =
+        GridOutput { labels: &mut labels, confidence: Some(&mut confidence), logits: None };
     labeller.label(logits, voxels, output).unwrap();
     [labels, confidence]
 }

@@ -48,7 +48,9 @@ fn an_engine_of_tensorrt_gets_the_bytes_of_the_cpu_path() {
 fn a_pipeline_on_a_gpu_publishes_every_pair_once_and_in_order() {
     let test = "engine::a_pipeline_on_a_gpu_publishes_every_pair_once_and_in_order";
     for integrated in ["0", "1"] {
-        with_fake(test, VERSIONS[1], &[("FAKE_CUDA_INTEGRATED", integrated)], || pipeline_test(test, 0));
+        with_fake(test, VERSIONS[1], &[("FAKE_CUDA_INTEGRATED", integrated)], || {
+            pipeline_test(test, 0)
+        });
         if is_child() {
             return;
         }
@@ -94,7 +96,8 @@ fn engine() -> GpuEngine {
         network_sha256: [1; 32],
         engine_sha256: [2; 32],
     };
-    let options = GpuOptions { kernel_cache: Some(libraries().join("kernels")), ..GpuOptions::default() };
+    let options =
+        GpuOptions { kernel_cache: Some(libraries().join("kernels")), ..GpuOptions::default() };
     GpuEngine::open(Box::new(source), contract(), description, &options).unwrap()
 }
 
@@ -115,8 +118,10 @@ fn source(rig: &StereoRig, format: PixelFormat, frames: u64) -> Synthetic {
 
 /// What the fake engine makes of `images`, labelled by the CPU.
 fn expected(contract: &Contract, geometry: &GeometryInputs, images: &[f32]) -> [Vec<u8>; 2] {
-    let bytes = |values: &[f32]| -> Vec<u8> { values.iter().flat_map(|v| v.to_le_bytes()).collect() };
-    let integers = |values: &[i32]| -> Vec<u8> { values.iter().flat_map(|v| v.to_le_bytes()).collect() };
+    let bytes =
+        |values: &[f32]| -> Vec<u8> { values.iter().flat_map(|v| v.to_le_bytes()).collect() };
+    let integers =
+        |values: &[i32]| -> Vec<u8> { values.iter().flat_map(|v| v.to_le_bytes()).collect() };
     let inputs: Vec<(&str, Vec<u8>)> = contract
         .inputs
         .iter()
@@ -133,7 +138,8 @@ fn expected(contract: &Contract, geometry: &GeometryInputs, images: &[f32]) -> [
             (input.name.as_str(), bytes)
         })
         .collect();
-    let inputs: Vec<(&str, &[u8])> = inputs.iter().map(|(name, bytes)| (*name, bytes.as_slice())).collect();
+    let inputs: Vec<(&str, &[u8])> =
+        inputs.iter().map(|(name, bytes)| (*name, bytes.as_slice())).collect();
     let voxels: usize = contract.grid.dims.iter().map(|&n| n as usize).product();
     let count = voxels * contract.classes.len();
     let logits = expected_output(network_hash(BUNDLED_NETWORK), &inputs, 0, 0, count);
@@ -164,14 +170,20 @@ fn engine_test(format: PixelFormat) {
         engine.frames().unwrap().collect(output).unwrap();
         [labels.clone(), confidence.clone()]
     };
-    assert!(engine.run(&[], GridOutput { labels: &mut [], confidence: None, logits: None }).is_err());
+    assert!(
+        engine.run(&[], GridOutput { labels: &mut [], confidence: None, logits: None }).is_err()
+    );
     engine.bind(&geometry, LabelOptions::default()).unwrap();
     assert!(engine.description().name.ends_with(", CUDA graph"), "{}", engine.description().name);
 
     let mut source = source(&rig, format, 3);
     let about = source.description().clone();
     let (rectifier, plan) = DeviceRectifier::new(
-        about.size, about.format, about.colour, &cameras, &contract.normalisation,
+        about.size,
+        about.format,
+        about.colour,
+        &cameras,
+        &contract.normalisation,
     )
     .unwrap();
     engine.frames().unwrap().fit(plan).unwrap();
@@ -205,7 +217,11 @@ fn pipeline_test(test: &str, lost: usize) {
     let mut reference = source(&rig, PixelFormat::Yuyv, FRAMES);
     let about = reference.description().clone();
     let mut rectifier = StereoRectifier::new(
-        about.size, about.format, about.colour, &cameras, &contract.normalisation,
+        about.size,
+        about.format,
+        about.colour,
+        &cameras,
+        &contract.normalisation,
     )
     .unwrap();
     let mut images = vec![0.0; contract.inputs[0].element_count() as usize];
@@ -217,9 +233,14 @@ fn pipeline_test(test: &str, lost: usize) {
     assert_eq!(wanted.len() as u64, FRAMES);
 
     let source = source(&rig, PixelFormat::Yuyv, FRAMES);
-    let mut perception =
-        Perception::new(&rig, source.description(), Box::new(engine()), None, GridConfig::default())
-            .unwrap();
+    let mut perception = Perception::new(
+        &rig,
+        source.description(),
+        Box::new(engine()),
+        None,
+        GridConfig::default(),
+    )
+    .unwrap();
     perception.watch_calibration(&WatchConfig::default()).unwrap();
     let directory = tempfile::tempdir().unwrap();
     let stream = StreamConfig {
@@ -250,7 +271,10 @@ fn pipeline_test(test: &str, lost: usize) {
     }
     assert_eq!(failures, usize::from(lost > 0));
     if !cases::cpu_is_fused() {
-        return skip(test, "the CPU rounds more often than the kernel, and the fake engine sees every bit");
+        return skip(
+            test,
+            "the CPU rounds more often than the kernel, and the fake engine sees every bit",
+        );
     }
     // With the lost frame goes the one that was staged behind it.
     let wanted: Vec<_> = wanted.into_iter().map(|[labels, _]| labels).collect();

@@ -105,7 +105,8 @@ fn build() -> PathBuf {
             .unwrap();
         assert!(output.status.success(), "{source}: {}", said(&output));
     }
-    std::fs::copy(new.path().join("all/libcuda.so.1"), new.path().join("cuda/libcuda.so.1")).unwrap();
+    std::fs::copy(new.path().join("all/libcuda.so.1"), new.path().join("cuda/libcuda.so.1"))
+        .unwrap();
     // Whoever is first wins; the others use that one.
     let new = new.keep();
     if std::fs::rename(&new, &finished).is_err() {

@@ -23,7 +23,12 @@ fn path(random: &mut Random, memory: MemoryUse) -> Result<(FramePath, Rig, Label
 }
 
 /// One frame, compared with the CPU.
-fn run(random: &mut Random, path: &mut FramePath, rig: &mut Rig, labeller: &Labeller) -> Result<(), CudaError> {
+fn run(
+    random: &mut Random,
+    path: &mut FramePath,
+    rig: &mut Rig,
+    labeller: &Labeller,
+) -> Result<(), CudaError> {
     let voxels = rig.view_values() / 3;
     let pictures = [rig.picture(random), rig.picture(random)];
     let frame = frame(&pictures[0], &pictures[1]);
@@ -114,10 +119,17 @@ fn memory_that_is_not_there_is_named() {
         for nth in 1..12 {
             let faults = format!("{call}:2@{nth}");
             if !is_child() {
-                let output = child(test, &[("FAKE_CUDA_FAULTS", &faults)], &libraries().join("all"));
+                let output =
+                    child(test, &[("FAKE_CUDA_FAULTS", &faults)], &libraries().join("all"));
                 let text = said(&output);
-                assert!(output.status.success() && text.contains("1 passed"), "{faults}: {}\n{text}", output.status);
-                named.extend(text.lines().filter_map(|line| line.strip_prefix("named: ")).map(str::to_owned));
+                assert!(
+                    output.status.success() && text.contains("1 passed"),
+                    "{faults}: {}\n{text}",
+                    output.status
+                );
+                named.extend(
+                    text.lines().filter_map(|line| line.strip_prefix("named: ")).map(str::to_owned),
+                );
                 continue;
             }
             let mut random = Random::new(test);
@@ -134,7 +146,8 @@ fn memory_that_is_not_there_is_named() {
             return;
         }
     }
-    let expected = ["a pair of images", "a rectification table", "a tensor of the network", "labels"];
+    let expected =
+        ["a pair of images", "a rectification table", "a tensor of the network", "labels"];
     assert_eq!(named.into_iter().collect::<Vec<_>>(), expected);
 }
 
@@ -144,14 +157,30 @@ fn memory_that_is_not_there_is_named() {
 fn whatever_call_fails_there_is_an_error_or_a_right_result() {
     let test = "faults::whatever_call_fails_there_is_an_error_or_a_right_result";
     let calls = [
-        "cuDeviceGetAttribute:1@3", "cuDevicePrimaryCtxRetain:2@1", "cuCtxSetCurrent:201@1",
-        "cuCtxSetCurrent:201@9", "cuMemHostGetDevicePointer_v2:1@1", "cuMemsetD8Async:1@2",
-        "cuStreamCreate:2@1", "cuStreamCreate:2@2", "cuStreamSynchronize:719@1",
-        "cuStreamSynchronize:719@6", "cuStreamBeginCapture_v2:900@1", "cuStreamEndCapture:901@2",
-        "cuGraphInstantiateWithFlags:2@2", "cuGraphLaunch:719@1", "cuEventCreate:2@3",
-        "cuEventRecordWithFlags:400@2", "cuEventRecordWithFlags:719@8", "cuEventSynchronize:719@1",
-        "cuEventElapsedTime:600@1", "cuModuleLoadDataEx:209@1", "cuModuleGetFunction:500@1",
-        "cuMemcpyHtoDAsync_v2:719@2", "cuMemcpyDtoHAsync_v2:719@3", "cuMemcpyDtoDAsync_v2:719@2",
+        "cuDeviceGetAttribute:1@3",
+        "cuDevicePrimaryCtxRetain:2@1",
+        "cuCtxSetCurrent:201@1",
+        "cuCtxSetCurrent:201@9",
+        "cuMemHostGetDevicePointer_v2:1@1",
+        "cuMemsetD8Async:1@2",
+        "cuStreamCreate:2@1",
+        "cuStreamCreate:2@2",
+        "cuStreamSynchronize:719@1",
+        "cuStreamSynchronize:719@6",
+        "cuStreamBeginCapture_v2:900@1",
+        "cuStreamEndCapture:901@2",
+        "cuGraphInstantiateWithFlags:2@2",
+        "cuGraphLaunch:719@1",
+        "cuEventCreate:2@3",
+        "cuEventRecordWithFlags:400@2",
+        "cuEventRecordWithFlags:719@8",
+        "cuEventSynchronize:719@1",
+        "cuEventElapsedTime:600@1",
+        "cuModuleLoadDataEx:209@1",
+        "cuModuleGetFunction:500@1",
+        "cuMemcpyHtoDAsync_v2:719@2",
+        "cuMemcpyDtoHAsync_v2:719@3",
+        "cuMemcpyDtoDAsync_v2:719@2",
         "cuLaunchKernel:719@4",
     ];
     for faults in calls {

@@ -72,7 +72,8 @@ fn rectify(test: &str, device: &Device) {
                     assert!(
                         (found - expected).abs() <= tolerance(expected, kind),
                         "{format:?} {:?} to {:?}, value {i}: {found}, expected {expected}",
-                        rig.source, rig.output
+                        rig.source,
+                        rig.output
                     );
                 }
                 // Of what the network saw, the labels are the CPU's to the bit.
@@ -82,7 +83,10 @@ fn rectify(test: &str, device: &Device) {
     }
     eprintln!("{test}: equal to the bit: {exact}");
     // The order of the arithmetic is the same; without fused multiply-add the CPU rounds more often.
-    assert!(exact || !cases::cpu_is_fused(), "not equal to the bit on a CPU with fused multiply-add");
+    assert!(
+        exact || !cases::cpu_is_fused(),
+        "not equal to the bit on a CPU with fused multiply-add"
+    );
 }
 
 /// The CPU path without fused multiply-add rounds each product as well: some units in the last place of what is added, of
@@ -108,7 +112,8 @@ fn labels(test: &str, device: &Device) {
                 let source = CopySource { kind, images: values, logits: values, waits: false };
                 let memory = [MemoryUse::Copied, MemoryUse::Mapped][random.below(2)];
                 let mut path =
-                    FramePath::new(device, Box::new(source), cases::options(3, memory, true)).unwrap();
+                    FramePath::new(device, Box::new(source), cases::options(3, memory, true))
+                        .unwrap();
                 let labeller = labeller(&ids, options);
                 path.label_by(labeller.device_plan(voxels).unwrap()).unwrap();
                 for _ in 0..2 {
@@ -116,10 +121,15 @@ fn labels(test: &str, device: &Device) {
                     let (mut labels, mut confidence) = (vec![9; voxels], vec![9; voxels]);
                     let mut copy = vec![1.5; values];
                     path.run(&logits, &mut labels, Some(&mut confidence), Some(&mut copy)).unwrap();
-                    let bits = |values: &[f32]| values.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
+                    let bits =
+                        |values: &[f32]| values.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
                     assert_eq!(bits(&copy), bits(&logits));
                     let expected = cases::label(&labeller, &logits, voxels);
-                    assert_eq!([labels, confidence], expected, "{classes} classes, {voxels} voxels");
+                    assert_eq!(
+                        [labels, confidence],
+                        expected,
+                        "{classes} classes, {voxels} voxels"
+                    );
                 }
             }
         }
@@ -128,7 +138,8 @@ fn labels(test: &str, device: &Device) {
 
 fn label_options(random: &mut Random, voxels: usize) -> [LabelOptions; 2] {
     let plain = LabelOptions::default();
-    let threshold = LabelOptions { unknown_below: random.below(256) as u8, visibility: mask(random, voxels) };
+    let threshold =
+        LabelOptions { unknown_below: random.below(256) as u8, visibility: mask(random, voxels) };
     [plain, threshold]
 }
 
@@ -139,11 +150,7 @@ fn mask(random: &mut Random, voxels: usize) -> Option<occdepth::grid::Visibility
     use occdepth_geometry::voxel::VoxelGrid;
     let spec = GeometrySpec {
         image: ImageSize { width: 4, height: 4 },
-        grid: VoxelGrid {
-            dims: [1, 1, voxels as u32],
-            origin_m: [0.0; 3],
-            voxel_size_m: 1.0,
-        },
+        grid: VoxelGrid { dims: [1, 1, voxels as u32], origin_m: [0.0; 3], voxel_size_m: 1.0 },
         views: 1,
         scales: vec![1],
         project_scale: 1,

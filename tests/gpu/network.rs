@@ -31,7 +31,12 @@ struct CopyNetwork {
 
 impl NetworkSource for CopySource {
     fn load(&mut self, _: &Arc<Context>) -> Result<Box<dyn DeviceNetwork>, CudaError> {
-        let tensor = |name: &str, is_input, kind, values| Tensor { name: name.into(), is_input, kind, values };
+        let tensor = |name: &str, is_input, kind, values| Tensor {
+            name: name.into(),
+            is_input,
+            kind,
+            values,
+        };
         // SAFETY: the driver is loaded already.
         let driver = unsafe { Library::new("libcuda.so.1") }.unwrap();
         // SAFETY: cuda.h's types of these names.
@@ -67,11 +72,16 @@ unsafe impl DeviceNetwork for CopyNetwork {
 
     unsafe fn enqueue(&mut self, stream: *mut c_void) -> Result<(), CudaError> {
         // SAFETY: the caller vouches for stream and addresses.
-        let mut code = unsafe { (self.copy)(self.addresses[1], self.addresses[0], self.bytes, stream) };
+        let mut code =
+            unsafe { (self.copy)(self.addresses[1], self.addresses[0], self.bytes, stream) };
         if code == 0 && self.waits {
             // SAFETY: as above.
             code = unsafe { (self.synchronize)(stream) };
         }
-        if code == 0 { Ok(()) } else { Err(CudaError::Network(format!("the copy failed with {code}"))) }
+        if code == 0 {
+            Ok(())
+        } else {
+            Err(CudaError::Network(format!("the copy failed with {code}")))
+        }
     }
 }

@@ -5,11 +5,16 @@ use crate::fakes::on_fakes;
 use crate::network::CopySource;
 use crate::random::Random;
 use occdepth::capture::PixelFormat;
-use occdepth_cuda::{CudaError, Device, FramePath, GraphUse, MemoryUse, ValueKind};
 use occdepth::grid::Labeller;
+use occdepth_cuda::{CudaError, Device, FramePath, GraphUse, MemoryUse, ValueKind};
 
 /// A path whose network copies its images, and its rig.
-fn path(random: &mut Random, memory: MemoryUse, graph: bool, waits: bool) -> (FramePath, Rig, Labeller) {
+fn path(
+    random: &mut Random,
+    memory: MemoryUse,
+    graph: bool,
+    waits: bool,
+) -> (FramePath, Rig, Labeller) {
     let rig = Rig::new(random, PixelFormat::Yuyv, [false; 2]);
     let values = 2 * rig.view_values();
     let source = CopySource { kind: ValueKind::F32, images: values, logits: values, waits };
@@ -35,7 +40,8 @@ fn the_next_pair_is_staged_while_one_is_in_flight() {
             for nth in 0..8 {
                 // A pair that is replaced, and the one that replaces it.
                 let pictures: Vec<_> = (0..4).map(|_| rig.picture(&mut random)).collect();
-                let (first, second) = (frame(&pictures[0], &pictures[1]), frame(&pictures[2], &pictures[3]));
+                let (first, second) =
+                    (frame(&pictures[0], &pictures[1]), frame(&pictures[2], &pictures[3]));
                 path.stage(&rig.pair(&first)).unwrap();
                 if nth % 2 == 0 {
                     path.stage(&rig.pair(&second)).unwrap();
@@ -44,7 +50,10 @@ fn the_next_pair_is_staged_while_one_is_in_flight() {
                 if let Some(expected) = in_flight.take() {
                     // Work takes 3 ms a piece: it has just been submitted.
                     assert!(!path.is_done().unwrap());
-                    assert_eq!(collect(&mut path, voxels), cases::label(&labeller, &expected, voxels));
+                    assert_eq!(
+                        collect(&mut path, voxels),
+                        cases::label(&labeller, &expected, voxels)
+                    );
                 }
                 path.submit().unwrap();
                 in_flight = Some(images);
@@ -130,7 +139,10 @@ fn a_graph_is_launched_once_a_frame_and_what_cannot_be_captured_runs_without() {
             if waits {
                 // The network waits for the stream, which ends a capture: error 900 of the driver.
                 let graph = path.graph();
-                assert!(matches!(&graph, GraphUse::Refused(why) if why.contains("900")), "{graph:?}");
+                assert!(
+                    matches!(&graph, GraphUse::Refused(why) if why.contains("900")),
+                    "{graph:?}"
+                );
             } else {
                 assert_eq!(path.graph(), GraphUse::Captured);
             }

@@ -4,7 +4,9 @@ use crate::cases;
 use crate::fakes::{child, error, is_child, libraries, on_fakes, said, skip};
 use crate::network::CopySource;
 use occdepth::grid::LabelOptions;
-use occdepth_cuda::{CudaError, Device, FramePath, KernelCache, KernelSource, MemoryUse, ValueKind};
+use occdepth_cuda::{
+    CudaError, Device, FramePath, KernelCache, KernelSource, MemoryUse, ValueKind,
+};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
@@ -32,7 +34,10 @@ fn drivers_that_cannot_be_used_are_told_apart() {
     let test = "starting::drivers_that_cannot_be_used_are_told_apart";
     for settings in [
         [("FAKE_CUDA_DEVICES", "0"), ("EXPECTED", "CUDA_ERROR_NO_DEVICE (100)")],
-        [("FAKE_CUDA_VERSION", "11030"), ("EXPECTED", "supports CUDA 11.3, expected 11.4 or newer")],
+        [
+            ("FAKE_CUDA_VERSION", "11030"),
+            ("EXPECTED", "supports CUDA 11.3, expected 11.4 or newer"),
+        ],
         [("FAKE_CUDA_FAULTS", "cuInit:999@1"), ("EXPECTED", "unknown to this driver (999)")],
         // A code that CUDA 11.4 does not know.
         [("FAKE_CUDA_FAULTS", "cuInit:46@1"), ("EXPECTED", "unknown to this driver (46)")],
@@ -55,7 +60,10 @@ fn a_gpu_that_is_not_there_is_named() {
         let said = error(Device::open(3)).to_string();
         assert_eq!(said, "GPU 3: found 1 usable GPUs");
         let device = Device::open(0).unwrap();
-        assert_eq!((device.name(), device.compute(), device.driver_cuda()), ("Fake GPU", (8, 7), (11, 4)));
+        assert_eq!(
+            (device.name(), device.compute(), device.driver_cuda()),
+            ("Fake GPU", (8, 7), (11, 4))
+        );
     });
 }
 
@@ -171,7 +179,10 @@ fn a_kernel_that_does_not_compile_says_what_the_compiler_said() {
     let test = "starting::a_kernel_that_does_not_compile_says_what_the_compiler_said";
     on_fakes(test, &[("FAKE_NVRTC_FAIL", "label")], || {
         let said = error(use_kernel(None)).to_string();
-        assert_eq!(said, "kernel `label` does not compile for sm_87: label.cu(1): error: told to fail");
+        assert_eq!(
+            said,
+            "kernel `label` does not compile for sm_87: label.cu(1): error: told to fail"
+        );
     });
 }
 

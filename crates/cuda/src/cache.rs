@@ -152,7 +152,10 @@ fn writable_by_others(owner: u32, mode: u32) -> Option<String> {
         return Some(format!("found owner {owner}, expected {me} or root"));
     }
     (mode & 0o022 != 0).then(|| {
-        format!("found mode {:03o}, expected one that only its owner may write to (0700)", mode & 0o777)
+        format!(
+            "found mode {:03o}, expected one that only its owner may write to (0700)",
+            mode & 0o777
+        )
     })
 }
 

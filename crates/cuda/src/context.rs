@@ -54,8 +54,7 @@ impl Context {
     pub fn memory(&self) -> (usize, usize) {
         let (mut free, mut total) = (0, 0);
         // SAFETY: both are valid for the call.
-        let code =
-            unsafe { (self.device.driver.memory_info)(&raw mut free, &raw mut total) };
+        let code = unsafe { (self.device.driver.memory_info)(&raw mut free, &raw mut total) };
         if code == 0 { (free, total) } else { (0, 0) }
     }
 

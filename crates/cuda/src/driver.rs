@@ -8,8 +8,9 @@
 
 use crate::error::CudaError;
 use cudarc::driver::sys::{
-    CUcontext, CUdevice, CUdevice_attribute, CUdeviceptr, CUevent, CUfunction, CUfunction_attribute,
-    CUgraph, CUgraphExec, CUjit_option, CUmodule, CUstream, CUstreamCaptureMode, CUuuid,
+    CUcontext, CUdevice, CUdevice_attribute, CUdeviceptr, CUevent, CUfunction,
+    CUfunction_attribute, CUgraph, CUgraphExec, CUjit_option, CUmodule, CUstream,
+    CUstreamCaptureMode, CUuuid,
 };
 use libloading::Library;
 use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
@@ -113,9 +114,8 @@ impl Driver {
 
     fn open() -> Result<Self, CudaError> {
         // SAFETY: loading the driver runs its initialisers, which is what every CUDA program does at its start.
-        let library = unsafe { Library::new(LIBRARY) }.map_err(|error| CudaError::NotInstalled {
-            library: LIBRARY_FOR_PEOPLE,
-            reason: error.to_string(),
+        let library = unsafe { Library::new(LIBRARY) }.map_err(|error| {
+            CudaError::NotInstalled { library: LIBRARY_FOR_PEOPLE, reason: error.to_string() }
         })?;
         // Pointers into it are kept for ever.
         let library: &'static Library = Box::leak(Box::new(library));

@@ -44,9 +44,11 @@ pub use context::Context;
 pub use device::Device;
 pub use error::{CudaError, MINIMUM_CUDA};
 pub use frame::{
-    CameraImage, DeviceNetwork, FrameOptions, FramePath, FrameTimes, GraphUse, InputValues, MemoryUse,
-    NetworkSource, PlanSource, ReadPlan, Tensor, ValueKind,
+    CameraImage, DeviceNetwork, FrameOptions, FramePath, FrameTimes, GraphUse, InputValues,
+    MemoryUse, NetworkSource, PlanSource, ReadPlan, Tensor, ValueKind,
 };
-pub use kernels::{CameraFormat, LabelPlan, NO_SAMPLE, RectifyPlan, YuvCoefficients, sample, variants};
+pub use kernels::{
+    CameraFormat, LabelPlan, NO_SAMPLE, RectifyPlan, YuvCoefficients, sample, variants,
+};
 pub use module::KernelSource;
 pub use nvrtc::{Compiled, Nvrtc, Source};

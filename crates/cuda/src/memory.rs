@@ -20,7 +20,11 @@ impl DeviceBuffer {
     ///
     /// # Errors
     /// [`CudaError::OutOfMemory`], or a driver that fails.
-    pub(crate) fn new(context: &Arc<Context>, what: &'static str, bytes: usize) -> Result<Self, CudaError> {
+    pub(crate) fn new(
+        context: &Arc<Context>,
+        what: &'static str,
+        bytes: usize,
+    ) -> Result<Self, CudaError> {
         context.make_current()?;
         let driver = context.device().driver;
         let mut address = 0;
@@ -69,7 +73,11 @@ impl HostBuffer {
     ///
     /// # Errors
     /// [`CudaError::OutOfMemory`], or a driver that fails.
-    pub(crate) fn new(context: &Arc<Context>, what: &'static str, bytes: usize) -> Result<Self, CudaError> {
+    pub(crate) fn new(
+        context: &Arc<Context>,
+        what: &'static str,
+        bytes: usize,
+    ) -> Result<Self, CudaError> {
         context.make_current()?;
         let driver = context.device().driver;
         let mut pointer: *mut c_void = std::ptr::null_mut();
@@ -84,9 +92,8 @@ impl HostBuffer {
         let mut this = Self { context: Arc::clone(context), pointer, address: 0, bytes };
         if mapped {
             // SAFETY: allocated above with the flag that allows it.
-            let code = unsafe {
-                (driver.host_device_pointer)(&raw mut this.address, pointer.cast(), 0)
-            };
+            let code =
+                unsafe { (driver.host_device_pointer)(&raw mut this.address, pointer.cast(), 0) };
             driver.check("cuMemHostGetDevicePointer", code)?;
         }
         Ok(this)

@@ -22,7 +22,11 @@ pub struct KernelSource {
 
 impl KernelSource {
     /// Loads a kernel: from the cache, or by compiling it.
-    pub(crate) fn load(&self, context: &Arc<Context>, source: &Source) -> Result<Kernel, CudaError> {
+    pub(crate) fn load(
+        &self,
+        context: &Arc<Context>,
+        source: &Source,
+    ) -> Result<Kernel, CudaError> {
         let device = context.device();
         let kernel = source.kernel;
         if let Some(cache) = &self.cache {
@@ -35,13 +39,18 @@ impl KernelSource {
                 Lookup::Unusable(problem) => Some(problem),
             };
             if let Some(problem) = problem {
-                log::warn!("the compiled form of kernel `{kernel}` in the cache is not used: {problem}; compiling it again");
+                log::warn!(
+                    "the compiled form of kernel `{kernel}` in the cache is not used: {problem}; compiling it again"
+                );
             }
         }
         let nvrtc = Nvrtc::load(self.nvrtc_directory.as_deref())?;
         let compiled = nvrtc.compile(source, device.compute())?;
         let (major, minor) = nvrtc.version();
-        log::info!("compiled kernel `{kernel}` for {} with NVRTC {major}.{minor}", compiled.architecture);
+        log::info!(
+            "compiled kernel `{kernel}` for {} with NVRTC {major}.{minor}",
+            compiled.architecture
+        );
         let loaded = Kernel::new(context, kernel, &compiled.image)?;
         if let Some(cache) = &self.cache
             && let Err(error) = cache.store(source, device, &compiled.image)
@@ -84,7 +93,8 @@ impl Kernel {
             Self { context: Arc::clone(context), module, function: std::ptr::null_mut() };
         let name = CString::new(name).map_err(|error| CudaError::Network(error.to_string()))?;
         // SAFETY: the module was loaded above, the name ends with 0.
-        let code = unsafe { (driver.module_function)(&raw mut this.function, module, name.as_ptr()) };
+        let code =
+            unsafe { (driver.module_function)(&raw mut this.function, module, name.as_ptr()) };
         driver.check("cuModuleGetFunction", code)?;
         Ok(this)
     }
@@ -95,7 +105,8 @@ impl Kernel {
         let attribute = |attribute| {
             let mut value = 0;
             // SAFETY: `value` is valid for the call, and the function as long as `self`.
-            let code = unsafe { (driver.function_attribute)(&raw mut value, attribute, self.function) };
+            let code =
+                unsafe { (driver.function_attribute)(&raw mut value, attribute, self.function) };
             driver.check("cuFuncGetAttribute", code)?;
             Ok::<u32, CudaError>(u32::try_from(value).unwrap_or(0))
         };

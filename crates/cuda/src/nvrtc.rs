@@ -50,7 +50,8 @@ impl Nvrtc {
     pub fn load(directory: Option<&Path>) -> Result<Self, CudaError> {
         let mut reasons = String::new();
         for name in LIBRARIES {
-            let path = directory.map_or_else(|| PathBuf::from(name), |directory| directory.join(name));
+            let path =
+                directory.map_or_else(|| PathBuf::from(name), |directory| directory.join(name));
             // SAFETY: loading NVIDIA's compiler runs its initialisers, which expect nothing of the program.
             match unsafe { Library::new(&path) } {
                 Ok(library) => return Self::from(library, path.display().to_string()),
@@ -130,7 +131,8 @@ impl Nvrtc {
         let c = |text: &str| CString::new(text).map_err(|error| failed(error.to_string()));
 
         let program = Program::new(&self.functions, &c(&source.text)?, &c(source.kernel)?)?;
-        let mut options = vec![c(&format!("--gpu-architecture={architecture}"))?, c("--std=c++14")?];
+        let mut options =
+            vec![c(&format!("--gpu-architecture={architecture}"))?, c("--std=c++14")?];
         for option in &source.options {
             options.push(c(option)?);
         }
@@ -281,4 +283,5 @@ fn check(call: &'static str, code: c_int) -> Result<(), CudaError> {
 }
 
 /// Newest first. Majors have one name each; the unversioned one is a development package's.
-const LIBRARIES: [&str; 4] = ["libnvrtc.so.13", "libnvrtc.so.12", "libnvrtc.so.11.2", "libnvrtc.so"];
+const LIBRARIES: [&str; 4] =
+    ["libnvrtc.so.13", "libnvrtc.so.12", "libnvrtc.so.11.2", "libnvrtc.so"];

@@ -104,7 +104,11 @@ impl Stream {
     }
 
     /// Copies the device's bytes into `values` and waits for it.
-    pub(crate) fn download_now(&self, from: &DeviceBuffer, values: &mut [u8]) -> Result<(), CudaError> {
+    pub(crate) fn download_now(
+        &self,
+        from: &DeviceBuffer,
+        values: &mut [u8],
+    ) -> Result<(), CudaError> {
         let driver = self.context.device().driver;
         let bytes = values.len().min(from.bytes());
         // SAFETY: both hold so many bytes, and the copy is waited for below.
@@ -127,9 +131,8 @@ impl Stream {
         let bytes = bytes.min(from.bytes()).min(to.bytes());
         // SAFETY: both hold so many bytes. The caller waits before either is dropped: dropping a buffer waits for the
         // device in the driver.
-        let code = unsafe {
-            (driver.copy_on_device)(to.address(), from.address(), bytes, self.handle)
-        };
+        let code =
+            unsafe { (driver.copy_on_device)(to.address(), from.address(), bytes, self.handle) };
         driver.check("cuMemcpyDtoDAsync", code)
     }
 
@@ -137,8 +140,7 @@ impl Stream {
     pub(crate) fn fill(&self, buffer: &DeviceBuffer, value: u8) -> Result<(), CudaError> {
         let driver = self.context.device().driver;
         // SAFETY: the buffer holds so many bytes; freeing it waits for the device in the driver.
-        let code =
-            unsafe { (driver.fill)(buffer.address(), value, buffer.bytes(), self.handle) };
+        let code = unsafe { (driver.fill)(buffer.address(), value, buffer.bytes(), self.handle) };
         driver.check("cuMemsetD8Async", code)
     }
 
@@ -267,9 +269,8 @@ impl Event {
         let driver = self.context.device().driver;
         let mut milliseconds = 0.0;
         // SAFETY: both handles are valid while borrowed.
-        let code = unsafe {
-            (driver.event_elapsed)(&raw mut milliseconds, earlier.handle, self.handle)
-        };
+        let code =
+            unsafe { (driver.event_elapsed)(&raw mut milliseconds, earlier.handle, self.handle) };
         driver.check("cuEventElapsedTime", code)?;
         Ok(Duration::try_from_secs_f32(milliseconds / 1000.0).unwrap_or_default())
     }

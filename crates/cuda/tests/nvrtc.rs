@@ -17,7 +17,8 @@ fn every_kernel_compiles_for_every_device_without_spilling() {
     for directory in directories("every_kernel_compiles_for_every_device_without_spilling") {
         let nvrtc = Nvrtc::load(Some(&directory)).unwrap();
         let (major, minor) = nvrtc.version();
-        let known = |&(major, minor): &(u32, u32)| nvrtc.architectures().contains(&(10 * major + minor));
+        let known =
+            |&(major, minor): &(u32, u32)| nvrtc.architectures().contains(&(10 * major + minor));
         let devices: Vec<_> = DEVICES.into_iter().filter(known).collect();
         assert!(devices.len() >= 3, "{:?}", nvrtc.architectures());
         for device in devices {
@@ -48,10 +49,13 @@ fn a_layout_that_is_not_the_kernels_is_refused_by_the_compiler() {
     for directory in directories("a_layout_that_is_not_the_kernels_is_refused_by_the_compiler") {
         let nvrtc = Nvrtc::load(Some(&directory)).unwrap();
         for mut source in variants(20) {
-            let bytes = source.options.iter_mut().find(|option| option.starts_with("-DBYTES=")).unwrap();
+            let bytes =
+                source.options.iter_mut().find(|option| option.starts_with("-DBYTES=")).unwrap();
             bytes.push('0');
             let refused = nvrtc.compile(&source, (8, 7));
-            let Err(CudaError::Compile { log, architecture, .. }) = refused else { panic!("{refused:?}") };
+            let Err(CudaError::Compile { log, architecture, .. }) = refused else {
+                panic!("{refused:?}")
+            };
             assert!(log.contains("layout"), "{log}");
             assert_eq!(architecture, "sm_87");
         }
@@ -94,7 +98,9 @@ fn directories(test: &str) -> Vec<PathBuf> {
     if let Some(directories) = std::env::var_os("NVRTC_DIR") {
         return std::env::split_paths(&directories).collect();
     }
-    let line = format!("SKIPPED {test}: NVRTC_DIR is not set (crates/cuda/tests/nvrtc.sh fetches the compilers)\n");
+    let line = format!(
+        "SKIPPED {test}: NVRTC_DIR is not set (crates/cuda/tests/nvrtc.sh fetches the compilers)\n"
+    );
     std::io::stderr().write_all(line.as_bytes()).unwrap();
     vec![]
 }

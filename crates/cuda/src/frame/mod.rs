@@ -213,7 +213,9 @@ impl FramePath {
             (InputValues::I32(values), ValueKind::I32) => {
                 (values.len(), values.iter().flat_map(|value| value.to_ne_bytes()).collect())
             }
-            (InputValues::F32(_), kind) => return Err(shape(format!("{kind:?}"), "F32 or F16".into())),
+            (InputValues::F32(_), kind) => {
+                return Err(shape(format!("{kind:?}"), "F32 or F16".into()));
+            }
             (InputValues::I32(_), kind) => return Err(shape(format!("{kind:?}"), "I32".into())),
         };
         if length != tensor.values {

@@ -92,10 +92,14 @@ struct Memory {
 }
 
 impl Memory {
-    fn new(context: &Arc<Context>, what: &'static str, bytes: usize, mapped: bool) -> Result<Self, CudaError> {
+    fn new(
+        context: &Arc<Context>,
+        what: &'static str,
+        bytes: usize,
+        mapped: bool,
+    ) -> Result<Self, CudaError> {
         let host = HostBuffer::new(context, what, bytes)?;
-        let device =
-            if mapped { None } else { Some(DeviceBuffer::new(context, what, bytes)?) };
+        let device = if mapped { None } else { Some(DeviceBuffer::new(context, what, bytes)?) };
         Ok(Self { host, device })
     }
 
@@ -221,7 +225,11 @@ impl Session {
     }
 
     /// Labels by `plan` from now on.
-    pub(super) fn label_by(&mut self, plan: &LabelPlan, options: &FrameOptions) -> Result<(), CudaError> {
+    pub(super) fn label_by(
+        &mut self,
+        plan: &LabelPlan,
+        options: &FrameOptions,
+    ) -> Result<(), CudaError> {
         self.idle()?;
         plan.check()?;
         let logits = &self.tensors()[self.logits];
@@ -230,7 +238,11 @@ impl Session {
             return Err(CudaError::Shape {
                 what: format!("output `{}`", logits.name),
                 found: format!("{} values", logits.values),
-                expected: format!("{expected} ({} classes x {} voxels)", plan.planes.len(), plan.voxels),
+                expected: format!(
+                    "{expected} ({} classes x {} voxels)",
+                    plan.planes.len(),
+                    plan.voxels
+                ),
             });
         }
         let half = logits.kind == ValueKind::F16;
@@ -255,7 +267,11 @@ impl Session {
     }
 
     /// Rectifies by `plan` from now on.
-    pub(super) fn rectify_by(&mut self, plan: &RectifyPlan, options: &FrameOptions) -> Result<(), CudaError> {
+    pub(super) fn rectify_by(
+        &mut self,
+        plan: &RectifyPlan,
+        options: &FrameOptions,
+    ) -> Result<(), CudaError> {
         self.idle()?;
         plan.check()?;
         let images = &self.tensors()[self.images];
@@ -319,9 +335,10 @@ impl Session {
             let memory = Memory::new(&self.context, "a pair of images", bytes, mapped)?;
             let buffers = RectifyBuffers {
                 pair: memory.address(),
-                samples: rectify.samples.each_ref().map(|samples| {
-                    samples.as_ref().map_or(0, DeviceBuffer::address)
-                }),
+                samples: rectify
+                    .samples
+                    .each_ref()
+                    .map(|samples| samples.as_ref().map_or(0, DeviceBuffer::address)),
                 images: self.buffers[self.images].address(),
             };
             let rectification = Rectification::new(&rectify.plan, &buffers, 2);
@@ -351,7 +368,9 @@ impl Session {
                 }
                 Err(error) if error.is_sticky() => return Err(error),
                 Err(error) => {
-                    log::warn!("the network cannot be captured as a CUDA graph: {error}; each frame is launched piece by piece");
+                    log::warn!(
+                        "the network cannot be captured as a CUDA graph: {error}; each frame is launched piece by piece"
+                    );
                     for slot in self.slots.iter_mut().flatten() {
                         slot.graph = None;
                     }
@@ -573,25 +592,26 @@ fn stage_pair(
     let (row_bytes, stride) = (plan.format.row_bytes(plan.source[0]), plan.stride());
     let height = plan.source[1] as usize;
     for (view, image) in images.iter().enumerate() {
-        let mut rows = |plane: &'static str, data: &[u8], from_stride: usize, rows: usize, at: usize| {
-            let needed = (rows - 1).saturating_mul(from_stride).saturating_add(row_bytes);
-            if from_stride < row_bytes || data.len() < needed {
-                return Err(CudaError::Shape {
-                    what: format!("{plane} of view {view}"),
-                    found: format!("{} bytes in rows of {from_stride}", data.len()),
-                    expected: format!("{needed} in rows of at least {row_bytes}"),
-                });
-            }
-            let out = &mut staging[at..];
-            if from_stride == stride {
-                out[..needed].copy_from_slice(&data[..needed]);
-                return Ok(());
-            }
-            for (from, to) in data.chunks(from_stride).zip(out.chunks_mut(stride)).take(rows) {
-                to[..row_bytes].copy_from_slice(&from[..row_bytes]);
-            }
-            Ok(())
-        };
+        let mut rows =
+            |plane: &'static str, data: &[u8], from_stride: usize, rows: usize, at: usize| {
+                let needed = (rows - 1).saturating_mul(from_stride).saturating_add(row_bytes);
+                if from_stride < row_bytes || data.len() < needed {
+                    return Err(CudaError::Shape {
+                        what: format!("{plane} of view {view}"),
+                        found: format!("{} bytes in rows of {from_stride}", data.len()),
+                        expected: format!("{needed} in rows of at least {row_bytes}"),
+                    });
+                }
+                let out = &mut staging[at..];
+                if from_stride == stride {
+                    out[..needed].copy_from_slice(&data[..needed]);
+                    return Ok(());
+                }
+                for (from, to) in data.chunks(from_stride).zip(out.chunks_mut(stride)).take(rows) {
+                    to[..row_bytes].copy_from_slice(&from[..row_bytes]);
+                }
+                Ok(())
+            };
         rows("pixels", image.pixels, image.stride, height, layout.pixels[view])?;
         match (plan.format, image.chroma) {
             (crate::CameraFormat::Nv12, Some((chroma, chroma_stride))) => {
@@ -640,9 +660,8 @@ fn from_kind(
         let values = out.len();
         // SAFETY: f32 and u16 may have any bits, and a slice of the one is aligned for the other; twice as many u16 fill the
         // same bytes. The borrow of `out` ends before `out` is used again.
-        let halves = unsafe {
-            std::slice::from_raw_parts_mut(out.as_mut_ptr().cast::<u8>(), 2 * values)
-        };
+        let halves =
+            unsafe { std::slice::from_raw_parts_mut(out.as_mut_ptr().cast::<u8>(), 2 * values) };
         stream.download_now(buffer, halves)?;
         for nth in (0..values).rev() {
             // SAFETY: as above; byte 2 nth + 1 is below 4 values.
@@ -652,9 +671,8 @@ fn from_kind(
         return Ok(());
     }
     // SAFETY: an f32 may have any bits, and four bytes fill each.
-    let bytes = unsafe {
-        std::slice::from_raw_parts_mut(out.as_mut_ptr().cast::<u8>(), size_of_val(out))
-    };
+    let bytes =
+        unsafe { std::slice::from_raw_parts_mut(out.as_mut_ptr().cast::<u8>(), size_of_val(out)) };
     stream.download_now(buffer, bytes)
 }
 

@@ -12,7 +12,8 @@ use tensorrt_rs::{
 };
 
 /// Where the bytes of a plan come from: read, and compared with its manifest, each time.
-pub type ReadPlan = Box<dyn FnMut() -> Result<Vec<u8>, Box<dyn std::error::Error + Send + Sync>> + Send>;
+pub type ReadPlan =
+    Box<dyn FnMut() -> Result<Vec<u8>, Box<dyn std::error::Error + Send + Sync>> + Send>;
 
 /// A plan, deserialised into whatever context the frame path has.
 pub struct PlanSource {
@@ -105,7 +106,8 @@ fn tensor(io: &IoTensor) -> Result<Tensor, CudaError> {
     if io.format != TensorFormat::Linear {
         return Err(shape(format!("{:?}", io.format), "Linear"));
     }
-    let values = io.shape.volume().ok_or_else(|| shape(format!("{:?}", io.shape), "a static shape"))?;
+    let values =
+        io.shape.volume().ok_or_else(|| shape(format!("{:?}", io.shape), "a static shape"))?;
     Ok(Tensor { is_input: io.mode == TensorIoMode::Input, kind, values, name })
 }
 

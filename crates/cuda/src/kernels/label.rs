@@ -36,7 +36,9 @@ impl LabelPlan {
             return Err(shape("plane of a class", plane.to_string(), format!("below {classes}")));
         }
         // The kernel counts in 32 bits.
-        if self.voxels == 0 || u32::try_from(self.voxels).map_or(true, |voxels| voxels > MOST_VOXELS) {
+        if self.voxels == 0
+            || u32::try_from(self.voxels).map_or(true, |voxels| voxels > MOST_VOXELS)
+        {
             return Err(shape("voxels", self.voxels.to_string(), format!("1 to {MOST_VOXELS}")));
         }
         match &self.hidden {
@@ -110,7 +112,12 @@ impl Labelling {
         // SAFETY: the parameters are the kernel's, of the size it was compiled for; the caller vouches for the buffers,
         // and `LabelPlan::check` for every index into them.
         unsafe {
-            kernel.launch(stream, [self.blocks, 1, 1], [THREADS, 1, 1], self.parameters.as_ptr().cast())
+            kernel.launch(
+                stream,
+                [self.blocks, 1, 1],
+                [THREADS, 1, 1],
+                self.parameters.as_ptr().cast(),
+            )
         }
     }
 }

@@ -26,7 +26,17 @@ pub fn variants(classes: usize) -> Vec<Source> {
     };
     let orders = [0; 2];
     let formats = [
-        Rgb8, Bgr8, Grey8, Grey10, Grey16, Yuyv, Uyvy, Nv12, Bayer8(orders), Bayer10(orders), Bayer12(orders),
+        Rgb8,
+        Bgr8,
+        Grey8,
+        Grey10,
+        Grey16,
+        Yuyv,
+        Uyvy,
+        Nv12,
+        Bayer8(orders),
+        Bayer10(orders),
+        Bayer12(orders),
     ];
     let plane = |id: usize| {
         let id = u8::try_from(id).unwrap_or(u8::MAX);

@@ -70,10 +70,8 @@ impl CameraFormat {
     }
 
     fn needs_even(self) -> (bool, bool) {
-        let rows = matches!(
-            self,
-            Self::Nv12 | Self::Bayer8(_) | Self::Bayer10(_) | Self::Bayer12(_)
-        );
+        let rows =
+            matches!(self, Self::Nv12 | Self::Bayer8(_) | Self::Bayer10(_) | Self::Bayer12(_));
         (rows || matches!(self, Self::Yuyv | Self::Uyvy), rows)
     }
 }
