@@ -86,7 +86,7 @@ impl Rig {
         };
         let mut side = |source: u32| 1 + random.below(source as usize) as u32;
         let output = ImageSize { width: side(source.width), height: side(source.height) };
-        let mut camera = |straight| NetworkCamera {
+        let mut camera = |straight: bool| NetworkCamera {
             view: VIEW,
             map: (!straight).then(|| RemapTable {
                 size: output,

@@ -15,6 +15,8 @@ pub(crate) fn on_fakes(test: &str, settings: &[(&str, &str)], body: impl FnOnce(
     let output = child(test, settings, &libraries().join("all"));
     let text = said(&output);
     assert!(output.status.success(), "{test}: {}\n{text}", output.status);
+    // A name that no test has would be a success of nothing.
+    assert!(text.contains("1 passed"), "{test}: {text}");
     eprintln!("{text}");
 }
 

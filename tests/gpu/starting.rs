@@ -21,7 +21,7 @@ fn no_driver_is_an_error_that_says_so() {
     }
     let output = child(test, &[], Path::new("/nonexistent"));
     let text = said(&output);
-    assert!(output.status.success(), "{text}");
+    assert!(output.status.success() && text.contains("1 passed"), "{text}");
     if text.contains("found ") {
         skip(test, "this machine has a driver");
     } else {
@@ -100,7 +100,7 @@ fn a_compiled_kernel_is_used_again_and_a_damaged_one_is_not() {
             ("FAKE_CUDA_COMPUTE", compute),
         ];
         let output = child(test, &settings, &libraries().join(libraries_in));
-        assert!(output.status.success(), "{}", said(&output));
+        assert!(output.status.success() && said(&output).contains("1 passed"), "{}", said(&output));
         std::fs::read_to_string(&log).unwrap_or_default().lines().count()
     };
     let files = || -> Vec<PathBuf> {
@@ -216,7 +216,7 @@ fn no_compiler_and_no_compiled_kernel_is_an_error() {
         return;
     }
     let output = child(test, &[], &libraries().join("cuda"));
-    assert!(output.status.success(), "{}", said(&output));
+    assert!(output.status.success() && said(&output).contains("1 passed"), "{}", said(&output));
     if said(&output).contains("found") {
         skip(test, "this machine has a compiler");
     }

@@ -138,8 +138,9 @@ impl Session {
                 });
             }
         }
-        let stream = Stream::new(&context)?;
+        // Before the stream, so that an error on the way drops the stream first, which waits for what is queued on it.
         let mut buffers = Vec::new();
+        let stream = Stream::new(&context)?;
         for (nth, tensor) in network.0.tensors().iter().enumerate() {
             let mut bytes = tensor.values * tensor.kind.bytes();
             if nth == images {
