@@ -38,7 +38,7 @@ pub(crate) struct Arguments {
     full: bool,
 
     #[command(flatten)]
-    run: full::Arguments,
+    run: full::FullArguments,
 
     /// Prints JSON
     #[arg(long)]

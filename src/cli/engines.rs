@@ -1,5 +1,7 @@
 //! `occdepth engines`: what was built on this device.
 
+mod profile;
+
 use super::{Failure, output};
 use clap::Args;
 use occdepth::causes::WithCauses;
@@ -16,6 +18,8 @@ pub(crate) enum Command {
     Verify(Verify),
     /// Removes what killed builds left, damaged engines, and engines that cannot run here
     Prune(Prune),
+    /// Times an engine: whole frames on the host and on the GPU, and every layer
+    Profile(profile::Arguments),
 }
 
 /// Where engines are kept.
@@ -73,6 +77,7 @@ pub(crate) fn run(command: &Command) -> Result<(), Failure> {
         Command::List(arguments) => list(arguments),
         Command::Verify(arguments) => verify(arguments),
         Command::Prune(arguments) => prune(arguments),
+        Command::Profile(arguments) => profile::run(arguments),
     }
 }
 

@@ -19,7 +19,7 @@ pub(super) fn examine(examination: &Examination, board: &Board) -> Vec<Finding> 
         nvrtc(there),
         library(&tensorrt, board, there),
         parser(&tensorrt),
-        headers(examination),
+        headers(examination, tensorrt.as_ref().ok()),
     ]
 }
 
@@ -154,11 +154,13 @@ const HEADERS: [&str; 5] = [
 
 /// Compares the binding's tables with the headers that are installed: the only thing on a device that can tell whether
 /// they fit its `TensorRT`.
-fn headers(examination: &Examination) -> Finding {
+fn headers(examination: &Examination, library: Option<&TensorRt>) -> Finding {
     const SUBJECT: &str = "TensorRT ABI";
     let directory = match &examination.headers {
         Some(directory) => Some(directory.clone()),
-        None => usual_headers(&examination.root),
+        None => library
+            .and_then(|library| abi::header_dir(library.path()))
+            .or_else(|| usual_headers(&examination.root)),
     };
     let Some(directory) = directory else {
         return Finding::unknown(
@@ -167,7 +169,22 @@ fn headers(examination: &Examination) -> Finding {
         );
     };
     let report = match Headers::read(&directory) {
-        Ok(headers) => abi::check(&headers),
+        Ok(headers) => {
+            let other = library.filter(|library| library.version() != headers.version());
+            if let Some(library) = other {
+                return Finding::warning(
+                    SUBJECT,
+                    format!(
+                        "headers of {} in {}, but the library is {}: nothing can be compared",
+                        headers.version(),
+                        directory.display(),
+                        library.version()
+                    ),
+                    "install the headers of the library, or name their directory with --abi",
+                );
+            }
+            abi::check(&headers)
+        }
         Err(error) => {
             return Finding::problem(
                 SUBJECT,

@@ -31,6 +31,7 @@ mod error;
 mod geometry;
 mod gpu;
 pub mod machine;
+pub mod profile;
 pub mod recipe;
 pub mod tensorrt;
 

@@ -5,7 +5,7 @@ use super::cache::{CacheError, EngineCache, EngineKey, VerifiedPlan};
 use super::machine::OpenMachine;
 use super::{EngineDescription, EngineError, GpuEngine, GpuOptions};
 use occdepth_contract::hex;
-use occdepth_cuda::{PlanSource, ReadPlan};
+use occdepth_cuda::{LayerTimes, PlanSource, ReadPlan};
 use sha2::{Digest as _, Sha256};
 
 /// Opens a verified plan. Should the GPU's context be lost, the plan is read and verified again.
@@ -18,16 +18,34 @@ pub fn open_plan(
     machine: &OpenMachine,
     cache: &EngineCache,
 ) -> Result<GpuEngine, EngineError> {
-    let (path, key) = (plan.path.clone(), plan.manifest.key.clone());
-    let sha256 = Sha256::digest(&plan.bytes).into();
-    let again = cache.clone();
+    let (key, sha256) = (plan.manifest.key.clone(), Sha256::digest(&plan.bytes).into());
+    open(reading(plan, cache), sha256, &key, network, machine, cache, None)
+}
+
+/// As [`open_plan`], for frames whose layers are timed.
+///
+/// # Errors
+/// As [`open_plan`].
+pub(super) fn open_profiled(
+    plan: VerifiedPlan,
+    network: &NetworkFile,
+    machine: &OpenMachine,
+    cache: &EngineCache,
+    layers: LayerTimes,
+) -> Result<GpuEngine, EngineError> {
+    let (key, sha256) = (plan.manifest.key.clone(), Sha256::digest(&plan.bytes).into());
+    open(reading(plan, cache), sha256, &key, network, machine, cache, Some(layers))
+}
+
+/// The bytes of a plan; should they be wanted again, they are read and verified again.
+fn reading(plan: VerifiedPlan, cache: &EngineCache) -> ReadPlan {
+    let (path, cache) = (plan.path, cache.clone());
     let mut first = Some(plan.bytes);
-    let read: ReadPlan = Box::new(move || {
-        let again = || again.read(&path).map(|plan| plan.bytes);
+    Box::new(move || {
+        let again = || cache.read(&path).map(|plan| plan.bytes);
         let bytes: Result<_, CacheError> = first.take().map_or_else(again, Ok);
         Ok(bytes?)
-    });
-    open(read, sha256, &key, network, machine, cache)
+    })
 }
 
 /// Opens a plan that was just built and is not in the cache yet, to test it.
@@ -43,7 +61,7 @@ pub(super) fn open_fresh(
 ) -> Result<GpuEngine, EngineError> {
     let sha256 = Sha256::digest(plan).into();
     let plan = plan.to_vec();
-    open(Box::new(move || Ok(plan.clone())), sha256, key, network, machine, cache)
+    open(Box::new(move || Ok(plan.clone())), sha256, key, network, machine, cache, None)
 }
 
 fn open(
@@ -53,6 +71,7 @@ fn open(
     network: &NetworkFile,
     machine: &OpenMachine,
     cache: &EngineCache,
+    layers: Option<LayerTimes>,
 ) -> Result<GpuEngine, EngineError> {
     let dla = key.dla_core.map_or_else(String::new, |core| format!(", DLA {core}"));
     let description = EngineDescription {
@@ -61,9 +80,13 @@ fn open(
         engine_sha256: sha256,
     };
     log::debug!("plan {}, {}", &hex::digits(&sha256)[..16], description.name);
+    // Neither a DLA nor a profiler goes together with a CUDA graph.
+    let graph = key.dla_core.is_none() && layers.is_none();
     let source = PlanSource::new(machine.tensorrt, read, key.dla_core.map(u32::from));
-    // A DLA and a CUDA graph do not go together.
-    let graph = key.dla_core.is_none();
+    let source = match layers {
+        Some(layers) => source.profiled(layers),
+        None => source,
+    };
     let options =
         GpuOptions { kernel_cache: cache.usable_kernels(), graph, ..GpuOptions::default() };
     GpuEngine::open(Box::new(source), network.contract.clone(), description, &options)

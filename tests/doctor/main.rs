@@ -203,7 +203,7 @@ fn the_board_is_examined_by_its_files() {
 
 #[test]
 fn a_gpu_without_its_driver_is_a_problem_and_no_gpu_is_none() {
-    if std::path::Path::new("/proc/driver/nvidia/version").exists() {
+    if Path::new("/proc/driver/nvidia/version").exists() {
         use std::io::Write as _;
         let _ = writeln!(
             std::io::stderr(),

@@ -137,7 +137,8 @@ fn right_answers() -> PathBuf {
         engine.bind(&frame.geometry, LabelOptions::default()).unwrap();
         let contract = engine.contract();
         let voxels = contract.grid.dims.iter().map(|&n| n as usize).product();
-        let (mut labels, mut logits) = (vec![0; voxels], vec![0.0; voxels * contract.classes.len()]);
+        let (mut labels, mut logits) =
+            (vec![0; voxels], vec![0.0; voxels * contract.classes.len()]);
         let output =
             GridOutput { labels: &mut labels, confidence: None, logits: Some(&mut logits) };
         engine.run(&frame.images, output).unwrap();
@@ -181,7 +182,12 @@ fn each_version_builds_an_engine_that_runs() {
         assert!(engine.contains(&format!("TensorRT {version}, {precision}")), "{engine}");
 
         let doctor = machine.run(&[
-            "doctor", "--json", "--config", config.to_str().unwrap(), "--tensorrt", tensorrt.to_str().unwrap(),
+            "doctor",
+            "--json",
+            "--config",
+            config.to_str().unwrap(),
+            "--tensorrt",
+            tensorrt.to_str().unwrap(),
         ]);
         let document: Value = serde_json::from_slice(&doctor.stdout).unwrap();
         for subject in ["CUDA", "TensorRT", "ONNX parser", "engine"] {
@@ -216,7 +222,7 @@ fn failures_of_each_step_are_named_and_leave_nothing() {
         ("network=null", &["createNetworkV2"]),
         ("config=null", &["createBuilderConfig"]),
         ("parser=null", &["createNvOnnxParser"]),
-        ("parse=fail", &["refuse"]),
+        ("parse=fail", &["told to fail"]),
         ("parse.unsupported=Conv", &["Conv", "node"]),
         ("build=fail", &["buildSerializedNetwork"]),
         ("build=oom", &["buildSerializedNetwork", "emory"]),
@@ -246,10 +252,14 @@ fn a_build_that_is_killed_leaves_no_engine() {
 
     // And by somebody else, at ten instants of it.
     for nth in 0..10_u64 {
-        let machine = Machine { directory: tempfile::tempdir().unwrap(), settings: machine.settings.replace("build=abort", "build.step_ms=5") };
+        let machine = Machine {
+            directory: tempfile::tempdir().unwrap(),
+            settings: machine.settings.replace("build=abort", "build.step_ms=5"),
+        };
         machine.install(V10_3);
         let tensorrt = machine.tensorrt();
-        let mut child = machine.command(&["build", "--tensorrt", tensorrt.to_str().unwrap()]).spawn().unwrap();
+        let mut child =
+            machine.command(&["build", "--tensorrt", tensorrt.to_str().unwrap()]).spawn().unwrap();
         std::thread::sleep(Duration::from_millis(60 * nth));
         kill_process(Pid::from_child(&child), Signal::KILL).unwrap();
         child.wait().unwrap();
@@ -357,13 +367,46 @@ fn the_timing_cache_serves_the_next_build() {
 }
 
 #[test]
+fn an_engine_is_timed_layer_by_layer() {
+    let machine = Machine::new(V10_3);
+    let tensorrt = machine.tensorrt();
+    let arguments =
+        ["engines", "profile", "--tensorrt", tensorrt.to_str().unwrap(), "--frames", "5"];
+    refused(&machine.run(&arguments), 2, &["no engine", "occdepth build"]);
+    machine.must_build(&[]);
+    let output = machine.run(&[&arguments[..], &["--json"]].concat());
+    assert!(output.status.success(), "{}", said(&output));
+    let profile: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(profile["frames"], 5);
+    assert!(profile["host"]["p99_ms"].as_f64().unwrap() > 0.0, "{profile}");
+    let layers = profile["layers"].as_array().unwrap();
+    let nodes =
+        ModelProto::from_bytes(BUNDLED_NETWORK, "bundled").unwrap().graph.unwrap().node.len();
+    assert_eq!(layers.len(), nodes, "the fake has a layer for each node");
+    let share: f64 = layers.iter().map(|layer| layer["share"].as_f64().unwrap()).sum();
+    assert!((share - 1.0).abs() < 1e-6, "{share}");
+    let text = machine.run(&arguments);
+    assert!(String::from_utf8_lossy(&text.stdout).contains("share  layer"), "{}", said(&text));
+}
+
+#[test]
 fn what_is_missing_is_said_before_the_builder_starts() {
     let machine = Machine::new(V10_3);
     let folder = machine.directory.path();
     // A network whose external data is missing.
     let mut model = ModelProto::from_bytes(BUNDLED_NETWORK, "bundled").unwrap();
-    let data = model.graph.as_mut().unwrap().initializer.iter_mut().find(|c| c.raw_data.len() > 1024).unwrap();
-    let entry = |key: &str, value: String| occdepth_contract::onnx::StringStringEntryProto { key: key.into(), value };
+    let data = model
+        .graph
+        .as_mut()
+        .unwrap()
+        .initializer
+        .iter_mut()
+        .find(|c| c.raw_data.len() > 1024)
+        .unwrap();
+    let entry = |key: &str, value: String| occdepth_contract::onnx::StringStringEntryProto {
+        key: key.into(),
+        value,
+    };
     data.external_data = vec![
         entry("location", "gone.data".into()),
         entry("offset", "0".into()),
@@ -372,20 +415,28 @@ fn what_is_missing_is_said_before_the_builder_starts() {
     data.data_location = 1;
     data.raw_data.clear();
     let network = folder.join("external.onnx");
-    fs::write(&network, prost::Message::encode_to_vec(&model)).unwrap();
+    fs::write(&network, model.to_bytes()).unwrap();
     refused(&machine.build(&["--network", network.to_str().unwrap()]), 2, &["gone.data"]);
 
     // A network without a self-test.
     let network = folder.join("untested.onnx");
     fs::write(&network, BUNDLED_NETWORK).unwrap();
-    refused(&machine.build(&["--network", network.to_str().unwrap()]), 2, &["untested.selftest.json", "export"]);
+    refused(
+        &machine.build(&["--network", network.to_str().unwrap()]),
+        2,
+        &["untested.selftest.json", "export"],
+    );
 
     // A DLA that is not there, a board that nobody knows, a cache that cannot be made.
     let recipe = folder.join("recipe.toml");
     fs::write(&recipe, "precision = 'fp16'\ndla_core = 3\ngpu_fallback = true\n").unwrap();
     refused(&machine.build(&["--recipe", recipe.to_str().unwrap()]), 2, &["dla_core", "3"]);
     fs::write(&recipe, "precision = 'fp16'\nboard = 'raspberry'\n").unwrap();
-    refused(&machine.build(&["--recipe", recipe.to_str().unwrap()]), 2, &["raspberry", "orin-nano-8gb"]);
+    refused(
+        &machine.build(&["--recipe", recipe.to_str().unwrap()]),
+        2,
+        &["raspberry", "orin-nano-8gb"],
+    );
     fs::write(&recipe, "precision = 'fp16'\nworkspace_mib = 1048576\n").unwrap();
     refused(&machine.build(&["--recipe", recipe.to_str().unwrap()]), 1, &["memory", "workspace"]);
     refused(&machine.build(&["--cache", "/proc/occdepth"]), 1, &["/proc/occdepth", "create"]);
@@ -396,7 +447,11 @@ fn a_level_that_a_version_does_not_have_is_refused() {
     let machine = Machine::new(V8_5);
     let recipe = machine.directory.path().join("recipe.toml");
     fs::write(&recipe, "precision = 'fp16'\noptimization_level = 5\n").unwrap();
-    refused(&machine.build(&["--recipe", recipe.to_str().unwrap()]), 2, &["optimization_level", "8.5.2"]);
+    refused(
+        &machine.build(&["--recipe", recipe.to_str().unwrap()]),
+        2,
+        &["optimization_level", "8.5.2"],
+    );
     // And types are the network's from 11 on.
     machine.install(V11_4);
     refused(&machine.build(&["--precision", "fp16"]), 2, &["precision", "11", "--precision fp16"]);

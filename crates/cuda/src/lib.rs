@@ -45,7 +45,7 @@ pub use device::Device;
 pub use error::{CudaError, MINIMUM_CUDA};
 pub use frame::{
     CameraImage, DeviceNetwork, FrameOptions, FramePath, FrameTimes, GraphUse, InputValues,
-    MemoryUse, NetworkSource, PlanSource, ReadPlan, Tensor, ValueKind,
+    LayerTime, LayerTimes, MemoryUse, NetworkSource, PlanSource, ReadPlan, Tensor, ValueKind,
 };
 pub use kernels::{
     CameraFormat, LabelPlan, NO_SAMPLE, RectifyPlan, YuvCoefficients, sample, variants,

@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 #[derive(Debug, clap::Args)]
-pub(crate) struct Arguments {
+pub(crate) struct FullArguments {
     /// With --full: where the report goes
     #[arg(
         long,
@@ -43,7 +43,7 @@ fn seconds(text: &str) -> Result<f64, String> {
 }
 
 pub(super) fn run(
-    arguments: &Arguments,
+    arguments: &FullArguments,
     examination: &Examination,
     findings: Vec<Finding>,
     as_json: bool,

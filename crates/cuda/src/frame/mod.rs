@@ -22,7 +22,7 @@ mod session;
 mod tensorrt;
 
 pub use network::{DeviceNetwork, NetworkSource, Tensor, ValueKind};
-pub use tensorrt::{PlanSource, ReadPlan};
+pub use tensorrt::{LayerTime, LayerTimes, PlanSource, ReadPlan};
 
 use crate::context::Context;
 use crate::device::Device;

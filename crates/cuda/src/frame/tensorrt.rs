@@ -5,7 +5,7 @@ use super::network::{DeviceNetwork, NetworkSource, Tensor, ValueKind};
 use crate::context::Context;
 use crate::error::CudaError;
 use std::ffi::{CString, c_void};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use tensorrt_rs::{
     DataType, Engine, ExecutionContext, IoTensor, Runtime, TensorFormat, TensorIoMode, TensorRt,
     TensorRtError,
@@ -20,6 +20,21 @@ pub struct PlanSource {
     tensorrt: TensorRt,
     read: ReadPlan,
     dla_core: Option<u32>,
+    layers: Option<LayerTimes>,
+}
+
+/// What the layers of a profiled engine took.
+pub type LayerTimes = Arc<Mutex<Vec<LayerTime>>>;
+
+/// What one layer took on the GPU, all frames together.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LayerTime {
+    /// Its name, as the engine has it.
+    pub name: String,
+    /// Milliseconds.
+    pub total_ms: f64,
+    /// Frames.
+    pub frames: u32,
 }
 
 impl PlanSource {
@@ -28,7 +43,15 @@ impl PlanSource {
     /// A plan is machine code that runs with this process's rights: `read` must bring one that this machine built, and
     /// check that it still is.
     pub fn new(tensorrt: TensorRt, read: ReadPlan, dla_core: Option<u32>) -> Self {
-        Self { tensorrt, read, dla_core }
+        Self { tensorrt, read, dla_core, layers: None }
+    }
+
+    /// Times every layer of every frame into `layers`. A profiled engine waits for each frame and cannot be captured as
+    /// a CUDA graph: its frames are slower, its layers are not.
+    #[must_use]
+    pub fn profiled(mut self, layers: LayerTimes) -> Self {
+        self.layers = Some(layers);
+        self
     }
 }
 
@@ -41,7 +64,11 @@ impl NetworkSource for PlanSource {
             runtime.set_dla_core(core).map_err(failed)?;
         }
         let engine = runtime.deserialize(&plan).map_err(failed)?;
-        Ok(Box::new(EngineNetwork::new(&engine)?))
+        let mut network = EngineNetwork::new(&engine)?;
+        if let Some(layers) = &self.layers {
+            network.profile(Arc::clone(layers))?;
+        }
+        Ok(Box::new(network))
     }
 }
 
@@ -68,6 +95,22 @@ impl EngineNetwork {
         let tensors = io.iter().map(tensor).collect::<Result<_, _>>()?;
         let names = io.into_iter().map(|tensor| tensor.name).collect();
         Ok(Self { context: engine.create_context().map_err(failed)?, names, tensors })
+    }
+
+    fn profile(&mut self, layers: LayerTimes) -> Result<(), CudaError> {
+        let profiler = move |name: &str, milliseconds: f32| {
+            let mut layers = layers.lock().unwrap_or_else(PoisonError::into_inner);
+            let found = layers.iter_mut().find(|layer| layer.name == name);
+            if let Some(layer) = found {
+                layer.total_ms += f64::from(milliseconds);
+                layer.frames += 1;
+            } else {
+                let total_ms = f64::from(milliseconds);
+                layers.push(LayerTime { name: name.into(), total_ms, frames: 1 });
+            }
+        };
+        self.context.set_profiler(Some(Box::new(profiler))).map_err(failed)?;
+        Ok(())
     }
 }
 
