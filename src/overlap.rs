@@ -38,6 +38,10 @@ enum Held {
 }
 
 /// What a step of the overlap came to.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "taken apart by the caller, never kept; a box would allocate"
+)]
 #[derive(Debug)]
 pub(crate) enum Overlapped {
     /// A frame's labels are in the memory of the perception, and `next` says whether the one after it is in the engine.
@@ -141,11 +145,12 @@ impl Overlap {
                     let older = self.waiting.take();
                     match perception.stage(&frame) {
                         Ok(()) => {
-                            self.waiting = Some(older.map_or(pair, |older| pair.after(&older)))
+                            self.waiting = Some(older.map_or(pair, |older| pair.after(&older)));
                         }
                         // One pair is lost, as it would be without an overlap; the frame in flight is not.
                         Err(FrameError::Rectify(error)) => {
-                            log::debug!("a pair was dropped: {error}");
+                            self.waiting = older;
+                            log::trace!("a pair was dropped: {error}");
                         }
                         Err(error) => return Err(error.into()),
                     }

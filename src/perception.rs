@@ -40,7 +40,7 @@ pub struct Perception {
 /// Where pairs are rectified.
 enum Rectification {
     /// Here.
-    Host(StereoRectifier),
+    Host(Box<StereoRectifier>),
     /// Where the engine runs.
     Device {
         rectifier: DeviceRectifier,
@@ -134,7 +134,7 @@ impl Perception {
         let views = [cameras.left.view, cameras.right.view];
         // A network of one view sees through the left camera.
         let geometry = GeometryInputs::new(&spec, &views[..spec.views.min(2)])?;
-        let normalisation = contract.normalisation.clone();
+        let normalisation = contract.normalisation;
         let pixels = contract.image.width as usize * contract.image.height as usize;
         let voxels = contract.grid.dims.iter().map(|&n| n as usize).product();
         let visibility =
@@ -156,7 +156,7 @@ impl Perception {
             (Rectification::Device { rectifier, staging, staged_ns: 0 }, 0)
         } else {
             let rectifier = StereoRectifier::new(size, format, colour, &cameras, &normalisation)?;
-            (Rectification::Host(rectifier), 2 * 3 * pixels)
+            (Rectification::Host(Box::new(rectifier)), 2 * 3 * pixels)
         };
         Ok(Self {
             cameras,

@@ -59,7 +59,7 @@ impl GpuEngine {
     pub fn open(
         network: Box<dyn NetworkSource>,
         contract: Contract,
-        description: EngineDescription,
+        description: &EngineDescription,
         options: &GpuOptions,
     ) -> Result<Self, EngineError> {
         let device = Device::open(options.device)?;
@@ -83,7 +83,7 @@ impl GpuEngine {
             format!("{} on {} (sm_{major}{minor}), {memory}", description.name, device.name());
         let voxels = contract.grid.dims.iter().map(|&n| n as usize).product();
         Ok(Self {
-            description: EngineDescription { name: name.clone(), ..description },
+            description: EngineDescription { name: name.clone(), ..description.clone() },
             name,
             contract,
             path,

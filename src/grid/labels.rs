@@ -90,9 +90,8 @@ impl Labeller {
         {
             return Err(GridError::Mask { found: hidden.len(), expected: voxels });
         }
-        let plane = |&(plane, id): &(usize, u8)| {
-            (u16::try_from(plane).expect("ids are bytes and unique, so there are at most 255"), id)
-        };
+        // Ids are bytes and unique, so there are at most 255 planes.
+        let plane = |&(plane, id): &(usize, u8)| (u16::try_from(plane).unwrap_or(u16::MAX), id);
         Ok(LabelPlan {
             planes: self.planes.iter().map(plane).collect(),
             voxels,

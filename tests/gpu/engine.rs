@@ -49,7 +49,7 @@ fn a_pipeline_on_a_gpu_publishes_every_pair_once_and_in_order() {
     let test = "engine::a_pipeline_on_a_gpu_publishes_every_pair_once_and_in_order";
     for integrated in ["0", "1"] {
         with_fake(test, VERSIONS[1], &[("FAKE_CUDA_INTEGRATED", integrated)], || {
-            pipeline_test(test, 0)
+            pipeline_test(test, 0);
         });
         if is_child() {
             return;
@@ -63,6 +63,58 @@ fn a_pipeline_survives_a_device_that_fails_once() {
     // Warming up runs three label kernels; each frame a rectification and a label kernel: this is the third frame's.
     let settings = [("FAKE_CUDA_FAULTS", "kernel:719@8")];
     with_fake(test, VERSIONS[1], &settings, || pipeline_test(test, 1));
+}
+
+/// A camera that is faster than the device: each grid is one of a pair's, and what was not used is said to be dropped.
+#[test]
+fn a_fast_camera_is_followed_and_not_queued() {
+    let test = "engine::a_fast_camera_is_followed_and_not_queued";
+    // A frame is five pieces of work: 100 ms, of a camera with 50 Hz.
+    with_fake(test, VERSIONS[1], &[("FAKE_CUDA_DELAY_US", "20000")], || {
+        const FRAMES: u64 = 40;
+        let wanted = wanted(FRAMES);
+        let rig = demo_rig().unwrap();
+        let options = SyntheticOptions {
+            format: PixelFormat::Yuyv,
+            rate_hz: 50.0,
+            pacing: Pacing::Clock,
+            frames: Some(FRAMES),
+            ..SyntheticOptions::default()
+        };
+        let source = Synthetic::open(&rig, &options).unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let mut pipeline = pipeline(source, directory.path());
+        let socket = directory.path().join("s.sock");
+        let options = occdepth_ring::ReaderOptions::default();
+        let reader = occdepth_ring::Reader::connect(&socket, &options).unwrap();
+        let mut grid = occdepth_ring::Grid::new();
+        let mut last = None;
+        let mut published = 0;
+        let mut missed = false;
+        loop {
+            match pipeline.step(Duration::from_millis(100)).unwrap() {
+                Step::Published { .. } => {
+                    reader.copy_newest(&mut grid).unwrap();
+                    let record = &grid.published.record;
+                    assert!(last.is_none_or(|last| record.frame_id > last), "in order");
+                    let gap = last.is_some_and(|last| record.frame_id > last + 1);
+                    let said =
+                        record.degradation.contains(occdepth_ring::Degradation::FRAMES_DROPPED);
+                    assert!(said || !gap, "frame {} after {last:?}", record.frame_id);
+                    missed |= gap;
+                    last = Some(record.frame_id);
+                    published += 1;
+                    if cases::cpu_is_fused() {
+                        assert_eq!(grid.labels, wanted[record.frame_id as usize][0]);
+                    }
+                }
+                Step::Idle => {}
+                Step::Ended => break,
+            }
+        }
+        assert!(missed && published < FRAMES, "{published} grids");
+        assert!(last.unwrap() + 1 == FRAMES || published > 3, "{last:?}");
+    });
 }
 
 const NV12: PixelFormat = PixelFormat::Nv12;
@@ -98,7 +150,7 @@ fn engine() -> GpuEngine {
     };
     let options =
         GpuOptions { kernel_cache: Some(libraries().join("kernels")), ..GpuOptions::default() };
-    GpuEngine::open(Box::new(source), contract(), description, &options).unwrap()
+    GpuEngine::open(Box::new(source), contract(), &description, &options).unwrap()
 }
 
 fn contract() -> Contract {
@@ -208,14 +260,12 @@ fn engine_test(format: PixelFormat) {
     }
 }
 
-/// A pipeline of which `lost` frames are lost.
-fn pipeline_test(test: &str, lost: usize) {
-    const FRAMES: u64 = 6;
+/// Labels and confidences of the CPU path for the first pairs of the synthetic street.
+fn wanted(frames: u64) -> Vec<[Vec<u8>; 2]> {
     let (rig, contract) = (demo_rig().unwrap(), contract());
     let (cameras, geometry) = fitted(&contract, &rig);
-    // What the CPU path makes of the same pairs.
-    let mut reference = source(&rig, PixelFormat::Yuyv, FRAMES);
-    let about = reference.description().clone();
+    let mut source = source(&rig, PixelFormat::Yuyv, frames);
+    let about = source.description().clone();
     let mut rectifier = StereoRectifier::new(
         about.size,
         about.format,
@@ -226,13 +276,17 @@ fn pipeline_test(test: &str, lost: usize) {
     .unwrap();
     let mut images = vec![0.0; contract.inputs[0].element_count() as usize];
     let mut wanted = Vec::new();
-    while let Capture::Frame(frame) = reference.next(Duration::from_secs(30)).unwrap() {
+    while let Capture::Frame(frame) = source.next(Duration::from_secs(30)).unwrap() {
         rectifier.rectify(&frame, &mut images).unwrap();
         wanted.push(expected(&contract, &geometry, &images));
     }
-    assert_eq!(wanted.len() as u64, FRAMES);
+    assert_eq!(wanted.len() as u64, frames);
+    wanted
+}
 
-    let source = source(&rig, PixelFormat::Yuyv, FRAMES);
+/// The product on the fake GPU, its stream at `s.sock` in `directory`.
+fn pipeline(source: Synthetic, directory: &std::path::Path) -> Pipeline {
+    let rig = demo_rig().unwrap();
     let mut perception = Perception::new(
         &rig,
         source.description(),
@@ -242,16 +296,24 @@ fn pipeline_test(test: &str, lost: usize) {
     )
     .unwrap();
     perception.watch_calibration(&WatchConfig::default()).unwrap();
-    let directory = tempfile::tempdir().unwrap();
     let stream = StreamConfig {
-        socket: directory.path().join("s.sock"),
+        socket: directory.join("s.sock"),
         name: "s".into(),
         slots: 4,
         mode: 0o700,
         group: None,
     };
     let publisher = Publisher::open(&stream, &perception).unwrap();
-    let mut pipeline = Pipeline::new(Box::new(source), perception, publisher);
+    Pipeline::new(Box::new(source), perception, publisher)
+}
+
+/// A pipeline of which `lost` frames are lost.
+fn pipeline_test(test: &str, lost: usize) {
+    const FRAMES: u64 = 6;
+    let wanted = wanted(FRAMES);
+    let rig = demo_rig().unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let mut pipeline = pipeline(source(&rig, PixelFormat::Yuyv, FRAMES), directory.path());
     let mut found = Vec::new();
     let mut failures = 0;
     loop {

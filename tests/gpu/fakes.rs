@@ -79,9 +79,9 @@ fn build() -> PathBuf {
         hash.update(name);
         hash.update(text);
     }
-    let hash: String = hash.finalize()[..8].iter().map(|byte| format!("{byte:02x}")).collect();
+    let hash = u64::from_le_bytes(*hash.finalize().first_chunk().unwrap());
     let user = rustix::process::geteuid().as_raw();
-    let finished = std::env::temp_dir().join(format!("occdepth-gpu-fakes-{user}-{hash}"));
+    let finished = std::env::temp_dir().join(format!("occdepth-gpu-fakes-{user}-{hash:016x}"));
     if finished.join("all").exists() {
         return finished;
     }

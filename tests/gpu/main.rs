@@ -6,7 +6,7 @@
 //! device.
 #![allow(unsafe_code, reason = "a counting allocator, and a network that works on device memory")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
-#![allow(clippy::print_stderr, reason = "seeds and skipped tests are printed")]
+#![allow(clippy::print_stderr, clippy::print_stdout, reason = "for whoever started the process")]
 #![allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "small numbers")]
 
 mod allocations;

@@ -55,7 +55,7 @@ impl KernelCache {
 
     /// The compiled form of `source` for `device`.
     pub(crate) fn find(&self, source: &Source, device: &Device) -> Lookup {
-        match self.read(&self.path(source, device)) {
+        match Self::read(&self.path(source, device)) {
             Ok(Some(image)) => Lookup::Found(image),
             Ok(None) => Lookup::Missing,
             Err(problem) => Lookup::Unusable(problem),
@@ -90,7 +90,7 @@ impl KernelCache {
         })
     }
 
-    fn read(&self, path: &Path) -> Result<Option<Vec<u8>>, String> {
+    fn read(path: &Path) -> Result<Option<Vec<u8>>, String> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = match openat(CWD, path, flags, Mode::empty()) {
             Ok(file) => file,

@@ -94,22 +94,16 @@ functions! {
 }
 
 impl Driver {
-    /// The driver, loaded and initialised once per process; a failure is remembered as well.
+    /// The driver, loaded and initialised once per process, and again after a failure.
     ///
     /// # Errors
     /// No driver, one that is too old, or one that finds no GPU or may not use it.
     pub(crate) fn load() -> Result<&'static Self, CudaError> {
-        static DRIVER: OnceLock<Option<Driver>> = OnceLock::new();
-        if let Some(Some(driver)) = DRIVER.get() {
-            return Ok(driver);
+        static DRIVER: OnceLock<Driver> = OnceLock::new();
+        match DRIVER.get() {
+            Some(driver) => Ok(driver),
+            None => Self::open().map(|driver| DRIVER.get_or_init(|| driver)),
         }
-        // Outside the lock's closure, so that every caller gets the reason.
-        let driver = Self::open()?;
-        DRIVER.set(Some(driver)).ok();
-        DRIVER.get().and_then(Option::as_ref).ok_or(CudaError::NotInstalled {
-            library: LIBRARY_FOR_PEOPLE,
-            reason: "it was lost while loading".into(),
-        })
     }
 
     fn open() -> Result<Self, CudaError> {

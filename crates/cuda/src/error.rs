@@ -65,7 +65,7 @@ pub enum CudaError {
     Compile {
         /// The kernel.
         kernel: &'static str,
-        /// "sm_87".
+        /// "`sm_87`".
         architecture: String,
         /// What the compiler said.
         log: String,

@@ -20,6 +20,7 @@
 mod network;
 mod session;
 mod tensorrt;
+mod transfer;
 
 pub use network::{DeviceNetwork, NetworkSource, Tensor, ValueKind};
 pub use tensorrt::{LayerTime, LayerTimes, PlanSource, ReadPlan};
@@ -208,7 +209,7 @@ impl FramePath {
         };
         let (length, bytes) = match (values, tensor.kind) {
             (InputValues::F32(values), ValueKind::F32 | ValueKind::F16) => {
-                (values.len(), session::to_kind(values, tensor.kind))
+                (values.len(), transfer::to_kind(values, tensor.kind))
             }
             (InputValues::I32(values), ValueKind::I32) => {
                 (values.len(), values.iter().flat_map(|value| value.to_ne_bytes()).collect())

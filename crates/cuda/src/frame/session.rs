@@ -2,6 +2,7 @@
 #![allow(unsafe_code, reason = "work that is queued on a stream with buffers of this value")]
 
 use super::network::{DeviceNetwork, Tensor, ValueKind};
+use super::transfer::{from_kind, stage_pair, to_kind};
 use super::{CameraImage, FrameOptions, FrameTimes, GraphUse, Setup, Times};
 use crate::context::Context;
 use crate::error::CudaError;
@@ -9,7 +10,6 @@ use crate::kernels::{LabelPlan, Labelling, Rectification, RectifyBuffers, Rectif
 use crate::memory::{DeviceBuffer, HostBuffer};
 use crate::module::Kernel;
 use crate::stream::{Event, Graph, Stream};
-use half::f16;
 use std::sync::Arc;
 
 /// Buffers, kernels and the network, in one context.
@@ -105,7 +105,7 @@ impl Memory {
 
     /// For kernels.
     fn address(&self) -> u64 {
-        self.device.as_ref().map_or(self.host.address(), DeviceBuffer::address)
+        self.device.as_ref().map_or_else(|| self.host.address(), DeviceBuffer::address)
     }
 }
 
@@ -580,100 +580,6 @@ unsafe fn queue_inference(
         unsafe { stream.download(device, &slot.grid.host, device.bytes()) }?;
     }
     Ok(())
-}
-
-/// Copies both images into `staging`, row by row without their padding.
-fn stage_pair(
-    plan: &RectifyPlan,
-    images: &[CameraImage<'_>; 2],
-    staging: &mut [u8],
-) -> Result<(), CudaError> {
-    let layout = plan.staging();
-    let (row_bytes, stride) = (plan.format.row_bytes(plan.source[0]), plan.stride());
-    let height = plan.source[1] as usize;
-    for (view, image) in images.iter().enumerate() {
-        let mut rows =
-            |plane: &'static str, data: &[u8], from_stride: usize, rows: usize, at: usize| {
-                let needed = (rows - 1).saturating_mul(from_stride).saturating_add(row_bytes);
-                if from_stride < row_bytes || data.len() < needed {
-                    return Err(CudaError::Shape {
-                        what: format!("{plane} of view {view}"),
-                        found: format!("{} bytes in rows of {from_stride}", data.len()),
-                        expected: format!("{needed} in rows of at least {row_bytes}"),
-                    });
-                }
-                let out = &mut staging[at..];
-                if from_stride == stride {
-                    out[..needed].copy_from_slice(&data[..needed]);
-                    return Ok(());
-                }
-                for (from, to) in data.chunks(from_stride).zip(out.chunks_mut(stride)).take(rows) {
-                    to[..row_bytes].copy_from_slice(&from[..row_bytes]);
-                }
-                Ok(())
-            };
-        rows("pixels", image.pixels, image.stride, height, layout.pixels[view])?;
-        match (plan.format, image.chroma) {
-            (crate::CameraFormat::Nv12, Some((chroma, chroma_stride))) => {
-                rows("chroma", chroma, chroma_stride, height / 2, layout.chroma[view])?;
-            }
-            (crate::CameraFormat::Nv12, None) => {
-                return Err(CudaError::Shape {
-                    what: format!("view {view}"),
-                    found: "no chroma".into(),
-                    expected: "a plane of chroma".into(),
-                });
-            }
-            _ => {}
-        }
-    }
-    Ok(())
-}
-
-/// The bytes of `values` as `kind`.
-pub(super) fn to_kind(values: &[f32], kind: ValueKind) -> Vec<u8> {
-    match kind {
-        ValueKind::F16 => {
-            values.iter().flat_map(|&value| f16::from_f32(value).to_ne_bytes()).collect()
-        }
-        _ => values.iter().flat_map(|value| value.to_ne_bytes()).collect(),
-    }
-}
-
-/// Downloads `out.len()` values of `kind`, as f32.
-fn from_kind(
-    stream: &Stream,
-    buffer: &DeviceBuffer,
-    kind: ValueKind,
-    out: &mut [f32],
-) -> Result<(), CudaError> {
-    let found = buffer.bytes() / kind.bytes();
-    if out.len() > found {
-        return Err(CudaError::Shape {
-            what: "values to download".into(),
-            found: out.len().to_string(),
-            expected: format!("at most {found}"),
-        });
-    }
-    if kind == ValueKind::F16 {
-        // Into the first half of the result's memory, and widened from the last one on: needs no memory of its own.
-        let values = out.len();
-        // SAFETY: f32 and u16 may have any bits, and a slice of the one is aligned for the other; twice as many u16 fill the
-        // same bytes. The borrow of `out` ends before `out` is used again.
-        let halves =
-            unsafe { std::slice::from_raw_parts_mut(out.as_mut_ptr().cast::<u8>(), 2 * values) };
-        stream.download_now(buffer, halves)?;
-        for nth in (0..values).rev() {
-            // SAFETY: as above; byte 2 nth + 1 is below 4 values.
-            let half = unsafe { out.as_ptr().cast::<u16>().add(nth).read() };
-            out[nth] = f16::from_bits(half).to_f32();
-        }
-        return Ok(());
-    }
-    // SAFETY: an f32 may have any bits, and four bytes fill each.
-    let bytes =
-        unsafe { std::slice::from_raw_parts_mut(out.as_mut_ptr().cast::<u8>(), size_of_val(out)) };
-    stream.download_now(buffer, bytes)
 }
 
 fn copy(what: &'static str, from: &[u8], to: &mut [u8]) -> Result<(), CudaError> {
