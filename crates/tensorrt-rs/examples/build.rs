@@ -2,6 +2,7 @@
 #![allow(clippy::print_stdout, reason = "printing is what it is for")]
 
 use std::path::Path;
+use std::process::ExitCode;
 use tensorrt_rs::{
     Builder, BuilderFlag, Feature, MemoryPool, NetworkTyping, ProgressMonitor, Runtime, Search,
     TensorRt,
@@ -23,7 +24,17 @@ impl ProgressMonitor for Progress {
     fn phase_finish(&self, _: &str) {}
 }
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            println!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args_os().skip(1);
     let (Some(network_path), Some(plan_path)) = (arguments.next(), arguments.next()) else {
         return Err("usage: build NETWORK.onnx PLAN".into());

@@ -1,9 +1,20 @@
 //! Prints which TensorRT this machine has and what it can do: `cargo run --example info [FILE-OR-DIRECTORY]`.
 #![allow(clippy::print_stdout, reason = "printing is what it is for")]
 
+use std::process::ExitCode;
 use tensorrt_rs::{Builder, Feature, Runtime, Search, TensorRt, cuda};
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            println!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<(), Box<dyn std::error::Error>> {
     let search = match std::env::args_os().nth(1) {
         Some(path) => Search::at(path),
         None => Search::default(),

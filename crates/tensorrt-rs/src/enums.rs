@@ -42,7 +42,7 @@ enumeration! {
         /// 4-bit floating point, E2M1, two in a byte.
         Fp4 = "kFP4" [ABSENT, since(8, 10), at(10)];
         /// 8-bit exponent, a scale.
-        E8m0 = "kE8M0" [ABSENT, since(13, 11), at(11)];
+        E8m0 = "kE8M0" [ABSENT, since(8, 11), at(11)];
     }
 }
 
@@ -204,7 +204,7 @@ enumeration! {
         /// On every GPU from Ampere on; not on Jetson.
         AmperePlus = "kAMPERE_PLUS" [since(6, 1), at(1), at(1)];
         /// On GPUs of the same compute capability.
-        SameComputeCapability = "kSAME_COMPUTE_CAPABILITY" [ABSENT, since(11, 2), at(2)];
+        SameComputeCapability = "kSAME_COMPUTE_CAPABILITY" [ABSENT, since(9, 2), at(2)];
     }
 }
 

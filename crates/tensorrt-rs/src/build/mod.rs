@@ -2,8 +2,8 @@
 //!
 //! A [`Builder`] makes a [`Network`], into which an [`OnnxParser`] reads an ONNX file, and a
 //! [`BuilderConfig`]; from the two it builds a plan. None of these is `Send` or `Sync`: NVIDIA allows several
-//! builders in several threads, and one builder with what came from it in one thread at a time, so they are
-//! made, used and dropped in the thread that builds.
+//! builders in several threads, and asks that access to one and to what came from it be serialised (Developer
+//! Guide, "Threading"), so they are made, used and dropped in the thread that builds.
 //!
 //! What refers to what is kept alive without the caller's help, or borrowed so that a mistake does not compile:
 //!

@@ -13,8 +13,8 @@ use std::sync::Arc;
 
 /// Runs an engine, one frame at a time.
 ///
-/// `Send`, and not `Sync`: "each thread uses a context of its own" is the rule (Developer Guide,
-/// "Threading"). CUDA contexts are per thread, too: the one that was current when this was made has to be
+/// `Send`, and not `Sync`: a context holds the state of a frame, and using one from two threads at once is
+/// undefined (Developer Guide, "Threading"). CUDA contexts are per thread, too: the one that was current when this was made has to be
 /// current where it is used.
 ///
 /// After the first frames the calls of a frame ([`set_tensor_address`](Self::set_tensor_address),
@@ -28,7 +28,7 @@ pub struct ExecutionContext {
     _not_sync: std::marker::PhantomData<std::cell::Cell<()>>,
 }
 
-// SAFETY: a context may be used by any one thread at a time (Developer Guide, "Threading").
+// SAFETY: moving an object serialises access to it, which is what the Developer Guide ("Threading") asks for.
 unsafe impl Send for ExecutionContext {}
 
 impl ExecutionContext {

@@ -12,8 +12,8 @@ use std::sync::Arc;
 
 /// A network ready to run on this GPU.
 ///
-/// `Send` and `Sync`: several threads may ask it and make contexts of it at once (Developer Guide,
-/// "Threading").
+/// `Send` and `Sync`: NVIDIA's Developer Guide ("Threading") names the making of execution contexts and
+/// everything that does not modify an engine among what several threads may do at once.
 #[derive(Debug)]
 pub struct Engine {
     inner: Arc<EngineInner>,
@@ -27,10 +27,10 @@ pub(crate) struct EngineInner {
     pub(crate) runtime: Arc<RuntimeInner>,
 }
 
-// SAFETY: an engine is bound to no thread (Developer Guide, "Threading").
+// SAFETY: moving an object serialises access to it, which is what the Developer Guide ("Threading") asks for.
 unsafe impl Send for EngineInner {}
-// SAFETY: only constant questions and the making of contexts and inspectors are called, which several
-// threads may do at once (same place).
+// SAFETY: only the making of contexts and `const` methods are called, which the same place names as thread-safe:
+// nothing modifies an engine through this binding.
 unsafe impl Sync for EngineInner {}
 
 impl Drop for EngineInner {

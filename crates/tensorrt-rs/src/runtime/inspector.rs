@@ -19,7 +19,7 @@ pub struct EngineInspector {
     _not_sync: std::marker::PhantomData<std::cell::Cell<()>>,
 }
 
-// SAFETY: an inspector is bound to no thread.
+// SAFETY: moving an object serialises access to it, which is what the Developer Guide ("Threading") asks for.
 unsafe impl Send for EngineInspector {}
 
 impl EngineInspector {

@@ -40,9 +40,8 @@ use std::sync::Arc;
 
 /// Makes engines of plans.
 ///
-/// `Send` and `Sync`: NVIDIA documents that the runtime's objects may be used by several threads at once as
-/// long as each uses an execution context of its own (Developer Guide, "Threading"); what changes the
-/// runtime itself takes `&mut self` here.
+/// `Send` and `Sync`: NVIDIA's Developer Guide ("Threading") names deserialising and everything that does not
+/// modify a runtime among what several threads may do at once; what does modify it takes `&mut self` here.
 #[derive(Debug)]
 pub struct Runtime {
     inner: Arc<RuntimeInner>,
@@ -55,11 +54,11 @@ pub(crate) struct RuntimeInner {
     object: Object,
 }
 
-// SAFETY: the object may be moved to and used from another thread; TensorRT binds it to none (Developer
-// Guide, "Threading": only plugins and execution contexts have a restriction).
+// SAFETY: the Developer Guide ("Threading") asks that access to an object be serialised, which moving it does, and
+// binds no object to a thread.
 unsafe impl Send for RuntimeInner {}
-// SAFETY: through a shared reference only `deserializeCudaEngine` and constant questions are called, which
-// several threads may do at once (same place). What sets something goes through `Runtime`, by `&mut`.
+// SAFETY: through a shared reference only `deserializeCudaEngine` and questions that modify nothing are called,
+// which the same place names as thread-safe. What sets something goes through `Runtime`, by `&mut`.
 unsafe impl Sync for RuntimeInner {}
 
 impl Drop for RuntimeInner {
