@@ -13,8 +13,8 @@ use std::path::PathBuf;
 ///
 /// Counts the operations and the traffic of every layer, and puts them on the roofline of each board:
 /// a layer takes as long as its operations at the peak of the data sheet, or as long as its traffic at
-/// the bandwidth of the data sheet, whichever is longer. What comes out is a prediction of what cannot
-/// be beaten, not a measurement; `occdepth doctor --full` measures, on the board itself.
+/// the bandwidth of the data sheet, whichever is longer. What comes out is a prediction of the least
+/// time, not a measurement; `occdepth doctor --full` measures, on the board itself.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     /// The exported network (ONNX); the bundled one when absent
@@ -113,12 +113,14 @@ fn text(origin: &str, estimate: &Estimate, boards: &[Profile], arguments: &Argum
         );
     }
     text += &unknown(estimate);
-    text += "\nPREDICTIONS from data sheets, not measurements, of what cannot be beaten:\n";
-    text += "floor: no program is faster; layers: one after another, each at its bound\n";
+    text += "\nPREDICTIONS from data sheets, not measurements, of the least time a frame takes\n";
+    text +=
+        "floor: all arithmetic at the peak, or weights, inputs and outputs once through memory\n";
+    text += "layers: one after another, each at its arithmetic or at its traffic\n";
     let names = boards.iter().flat_map(|board| rates(board, arguments.power_modes));
     let width = names.map(|rates| rates.name.chars().count()).max().unwrap_or(0).max(6);
     text += &format!(
-        "board           {:width$} precision   floor ms  layers ms  layers/s  mostly\n",
+        "board           {:width$} precision   floor ms  layers ms  frames/s  mostly\n",
         "clocks"
     );
     for board in boards {

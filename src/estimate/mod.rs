@@ -7,7 +7,7 @@
 //!
 //! | figure | what it is |
 //! |---|---|
-//! | [`Prediction::floor_s`] | no program on this board is faster: all operations at the peak, or weights, inputs and outputs once through the memory, whichever takes longer |
+//! | [`Prediction::floor_s`] | all operations at the peak, or weights, inputs and outputs once through the memory, whichever takes longer: nothing is gained by fusing more |
 //! | [`Prediction::roofline_s`] | layer by layer: operations at the peak or its traffic through the memory, whichever takes longer |
 //!
 //! Both are **predictions from data sheets, not measurements**; [`ASSUMPTIONS`] says what they take for
@@ -58,11 +58,12 @@ use std::collections::BTreeMap;
 use values::Values;
 
 /// What the predictions take for granted.
-pub const ASSUMPTIONS: [&str; 8] = [
+pub const ASSUMPTIONS: [&str; 9] = [
     "peaks and bandwidths are those of the data sheets: no real program reaches them",
+    "convolutions take the operations of their definition: Winograd's algorithm, which needs fewer, or sparse weights can be faster",
     "operators on single elements run in the layer whose result they take; nothing else is fused",
     "values between layers go through memory once each way; caches save nothing, and concatenations are copied",
-    "every floating-point number has the width of the precision, int8 included; integers keep their own",
+    "every floating-point number has the width of the precision, inputs and outputs included; integers keep their own",
     "all operations run at the peak of the precision, those that tensor cores cannot do as well",
     "weights are read once a frame",
     "launches, synchronisation, capture, rectification and labelling are not included",

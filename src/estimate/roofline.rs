@@ -10,7 +10,8 @@ use serde::Serialize;
 pub struct Prediction {
     /// The precision that it is for.
     pub precision: Precision,
-    /// Seconds that no program on this board is below.
+    /// Seconds for all operations at the peak, or for weights, inputs and outputs once through the memory,
+    /// whichever are more.
     pub floor_s: f64,
     /// Seconds layer by layer.
     pub roofline_s: f64,

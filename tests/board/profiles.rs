@@ -219,6 +219,21 @@ fn a_profile_of_ones_own_is_read_from_its_path() {
     assert!(unknown.contains("orin-nono") && unknown.contains("orin-nano-8gb"), "{unknown}");
 }
 
+/// Every recommended preset is one that the companion has.
+#[test]
+fn recommended_presets_exist() {
+    let presets = Path::new(env!("CARGO_MANIFEST_DIR")).join("host/presets");
+    for profile in catalogue() {
+        let recommended = &profile.recommended;
+        assert!(presets.join(format!("{}.toml", recommended.preset)).exists(), "{}", profile.name);
+        assert!(recommended.workspace_mib.is_some() == (profile.kind != Kind::Cpu));
+        let mib = recommended.workspace_mib.unwrap_or(0) as f64;
+        let memory_mib = profile.memory.as_ref().map_or(f64::MAX, |memory| memory.gib * 1024.0);
+        assert!(mib <= memory_mib / 4.0, "{}: {mib} MiB of {memory_mib}", profile.name);
+    }
+    assert_eq!(find("orin-nano-8gb").unwrap().recommended.recipe(), "nano-fp16");
+}
+
 /// No module belongs to two boards.
 #[test]
 fn modules_are_unique() {

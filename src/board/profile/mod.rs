@@ -364,6 +364,13 @@ impl Rates {
     }
 }
 
+impl Recommended {
+    /// The recipe of that preset and precision, as those in `engines/` are named: `nano-fp16`.
+    pub fn recipe(&self) -> String {
+        format!("{}-{}", self.preset, self.precision.name())
+    }
+}
+
 impl Profile {
     /// Reads the profile at `path`.
     ///
