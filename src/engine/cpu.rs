@@ -187,7 +187,8 @@ fn extent(n: u64) -> usize {
 
 /// The ONNX file of a small network for two views, part of the program. It is there to show the whole
 /// pipeline anywhere; whether it was trained is in its contract.
-pub const BUNDLED_NETWORK: &[u8] = include_bytes!("../../engines/nano.onnx");
+// A constant would be one copy of 4 MB in each crate that names it: in the library and in the program.
+pub static BUNDLED_NETWORK: &[u8] = include_bytes!("../../engines/nano.onnx");
 
 /// What messages call [`BUNDLED_NETWORK`].
 pub const BUNDLED_NAME: &str = "engines/nano.onnx (bundled)";

@@ -4,8 +4,8 @@
 #   tests/vm/run.sh [amd64|arm64]
 #
 # On amd64 the program goes along (built if it is not up to date), and runs with these cameras from `camera list` to a
-# grid that a client has read. On arm64 it goes along if VM_PROGRAM names a static one, else that part is skipped;
-# VM_PROGRAM=none skips it on amd64 too.
+# grid that a client has read. On arm64 it goes along if VM_PROGRAM names it (tests/aarch64/run.sh does), else that part
+# is skipped; VM_PROGRAM=none skips it on amd64 too.
 #
 # Needs Debian's packages, which it installs when they are missing (as root; anybody else is told what to install):
 # QEMU, cpio, kmod, xz; a kernel with vivid and a static busybox are downloaded and unpacked, not installed. For arm64
@@ -36,42 +36,12 @@ work=$cargo_target/vm/$arch
 mkdir -p "$work"
 work=$(cd "$work" && pwd)
 
-say() { printf '[%3ds] %s\n' "$SECONDS" "$*"; }
-fail() {
-    echo "tests/vm/run.sh: $*" >&2
-    exit 1
-}
-
 # --- what the host needs -----------------------------------------------------------------------------------------
-foreign=false
-[ "$arch" = "$(dpkg --print-architecture)" ] || foreign=true
-# Installs what is missing of the packages named. Only root can; anybody else is told what to do.
-install() {
-    local missing=() p
-    for p in "$@"; do
-        dpkg-query -W -f='${Status}' "$p" 2>/dev/null | grep -q 'ok installed' || missing+=("$p")
-    done
-    [ ${#missing[@]} -gt 0 ] || return 0
-    if [ "$(id -u)" != 0 ]; then
-        local first=
-        ! $foreign || first="dpkg --add-architecture $arch && "
-        fail "run it as root, or let root run: ${first}apt-get update && apt-get install ${missing[*]}"
-    fi
-    update
-    say "installing ${missing[*]}"
-    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >"$work/apt.log" 2>&1 ||
-        { cat "$work/apt.log"; exit 1; }
-}
-updated=false
-update() {
-    $updated && return
-    say "package lists"
-    ! $foreign || dpkg --add-architecture "$arch"
-    apt-get update -qq
-    updated=true
-}
+script=tests/vm/run.sh
+# shellcheck source=tests/vm/host.sh
+. "$here/host.sh"
 install "$package" cpio kmod xz-utils
-[ "$arch" = amd64 ] || install gcc-aarch64-linux-gnu libc6-dev-arm64-cross
+find_compiler
 
 # --- the kernel: Debian's, because its "cloud" flavour has no vivid ----------------------------------------------------
 # Unpacked here, the kernel need not unpack itself under emulation, which takes eight seconds: a bzImage holds an ELF
@@ -115,20 +85,6 @@ version=$(basename "$work"/kernel/lib/modules/*)
 
 # --- the tests, statically linked: the guest has no libraries --------------------------------------------------------
 say "building the tests for $target"
-cargo=cargo
-has_target() { "$1" --print target-libdir --target "$target" 2>/dev/null | xargs -r ls >/dev/null 2>&1; }
-if [ "$arch" != amd64 ]; then
-    export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc
-    # A rustup toolchain has the standard library for arm64 after `rustup target add`; else Debian's compiler has it.
-    if ! has_target rustc && command -v rustup >/dev/null; then
-        rustup -q target add "$target" || true
-    fi
-    if ! has_target rustc; then
-        has_target /usr/bin/rustc || install rustc-web cargo-web libstd-rust-web-dev:arm64
-        export RUSTC=/usr/bin/rustc
-        cargo=/usr/bin/cargo
-    fi
-fi
 # Built for this alone: what it waits for is the guest, so the compiler need not take its time.
 RUSTFLAGS='-C target-feature=+crt-static' "$cargo" test --locked -p occdepth-capture --test vivid --no-run \
     --config 'profile.dev.package."*".opt-level=0' --config profile.dev.debug=false \
@@ -169,12 +125,23 @@ if [ -n "$program" ]; then
     cp "$here/program.sh" "$root/bin/"
     chmod +x "$root/bin/program.sh"
     # If it is dynamic, its libraries go along, at their own places.
-    { ldd "$program" 2>/dev/null || true; } | { grep -o '/[^ ]*' || true; } | while read -r library; do
-        mkdir -p "$root$(dirname "$library")"
-        cp -L "$library" "$root$library"
-    done
+    if $foreign; then
+        # ldd would have to run it; the cross compiler has the libraries that it was linked with, all in one folder.
+        # The loader is one of them, by its path.
+        readelf -dl "$program" |
+            sed -n -e 's/.*(NEEDED).*\[\(.*\)\]$/\1/p' -e 's/.*program interpreter: .*\/\(.*\)\]$/\1/p' |
+            while read -r library; do
+                mkdir -p "$root/lib"
+                cp -L "/usr/aarch64-linux-gnu/lib/$library" "$root/lib/"
+            done
+    else
+        { ldd "$program" 2>/dev/null || true; } | { grep -o '/[^ ]*' || true; } | while read -r library; do
+            mkdir -p "$root$(dirname "$library")"
+            cp -L "$library" "$root$library"
+        done
+    fi
 else
-    echo "SKIPPED vm/program: needs VM_PROGRAM, a static program for $arch"
+    echo "SKIPPED vm/program: needs VM_PROGRAM, the program for $arch"
 fi
 printf 'root:x:0:\nvideo:x:44:\n' > "$root/etc/group"
 printf 'root:x:0:0::/:/bin/sh\nnobody:x:65534:65534::/:/bin/false\n' > "$root/etc/passwd"
