@@ -77,8 +77,8 @@ impl Device {
                 attribute(Attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR)?,
                 attribute(Attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR)?,
             ),
-            #[expect(clippy::cast_sign_loss, reason = "bytes that C calls characters")]
-            uuid: uuid.bytes.map(|byte| byte as u8),
+            // C's characters are signed on some machines.
+            uuid: uuid.bytes.map(|byte| byte.to_ne_bytes()[0]),
             integrated: attribute(Attribute::CU_DEVICE_ATTRIBUTE_INTEGRATED)? != 0,
             can_map_host_memory: attribute(Attribute::CU_DEVICE_ATTRIBUTE_CAN_MAP_HOST_MEMORY)?
                 != 0,
