@@ -9,9 +9,21 @@ const NANO: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/engines/nano.onnx");
 
 #[test]
 fn every_subcommand_explains_itself() {
-    for command in
-        ["demo", "run", "infer", "watch", "camera", "calibrate", "rig", "network", "completions"]
-    {
+    for command in [
+        "demo",
+        "run",
+        "infer",
+        "watch",
+        "camera",
+        "calibrate",
+        "rig",
+        "network",
+        "build",
+        "engines",
+        "doctor",
+        "estimate",
+        "completions",
+    ] {
         let help = succeed(&[command, "--help"]);
         assert!(help.contains("Usage: occdepth"), "{command}: {help}");
         assert!(succeed(&["--help"]).contains(command));
