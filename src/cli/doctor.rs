@@ -56,7 +56,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let findings = examination.findings();
     let problems = findings.iter().filter(|f| f.verdict == Verdict::Problem).count();
     if arguments.full {
-        return full::run(&arguments.run, &examination, findings, arguments.json);
+        return full::run(&arguments.run, &examination, &findings, arguments.json);
     }
     if arguments.json {
         output::print_json(&json!({ "problems": problems, "findings": findings }))?;

@@ -188,7 +188,7 @@ fn verify(arguments: &Verify) -> Result<(), Failure> {
             let name = entry.path.display();
             output::print_line(match outcome {
                 Ok(plan) => format!("ok   {name}: sha256 {}", plan.manifest.plan_sha256),
-                Err(error) => format!("BAD  {}", WithCauses(&error).to_string()),
+                Err(error) => format!("BAD  {}", WithCauses(&error)),
             })?;
         }
     }

@@ -24,14 +24,16 @@ pub(crate) fn assemble(config: &Config) -> Result<Pipeline, Failure> {
 pub(crate) fn failure(error: AssemblyError) -> Failure {
     let context = "cannot start";
     match &error {
-        AssemblyError::Engine(OpenEngineError::NotBuilt { command, .. }) => Failure::configuration(
-            context,
-        )
-        .hint(format!("run `{command}`, or set `network.build = \"auto\"` to build at the start")),
-        AssemblyError::Engine(OpenEngineError::Machine(_)) => Failure::configuration(context).hint(
-            "`occdepth doctor` says what is missing, `network.engine = \"cpu\"` does without",
-        ),
-        AssemblyError::Engine(OpenEngineError::Build(_)) => Failure::work(context),
+        AssemblyError::Engine(engine) => match engine.as_ref() {
+            OpenEngineError::NotBuilt { command, .. } => Failure::configuration(context).hint(
+                format!("run `{command}`, or set `network.build = \"auto\"` to build at the start"),
+            ),
+            OpenEngineError::Machine(_) => Failure::configuration(context).hint(
+                "`occdepth doctor` says what is missing, `network.engine = \"cpu\"` does without",
+            ),
+            OpenEngineError::Build(_) => Failure::work(context),
+            _ => Failure::configuration(context),
+        },
         AssemblyError::Stream(WriterError::SecondWriter { .. }) => {
             Failure::work(context).hint("stop the other process, or configure another socket")
         }

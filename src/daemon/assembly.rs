@@ -24,13 +24,19 @@ pub enum AssemblyError {
     Rig(#[from] RigFileError),
     /// There is no engine for the network.
     #[error("the network cannot run")]
-    Engine(#[from] OpenEngineError),
+    Engine(#[source] Box<OpenEngineError>),
     /// Source, rig and network do not fit together.
     #[error("source, rig and network do not fit together")]
     Perception(#[from] PerceptionError),
     /// The stream could not be opened.
     #[error("the stream cannot be opened")]
     Stream(#[from] WriterError),
+}
+
+impl From<OpenEngineError> for AssemblyError {
+    fn from(error: OpenEngineError) -> Self {
+        Self::Engine(Box::new(error))
+    }
 }
 
 /// Opens and fits together everything that `config` names.

@@ -20,10 +20,7 @@ pub(super) fn examine(examination: &Examination) -> Finding {
     let machine = match Machine::probe(tensorrt) {
         Ok(machine) => machine,
         Err(error) if config.network.engine == EngineChoice::Auto => {
-            return Finding::unknown(
-                SUBJECT,
-                format!("the CPU: {}", WithCauses(&error).to_string()),
-            );
+            return Finding::unknown(SUBJECT, format!("the CPU: {}", WithCauses(&error)));
         }
         Err(error) => {
             let mend =

@@ -86,27 +86,17 @@ fn rig(config: &Config) -> Finding {
 
 fn network(config: &Config) -> Finding {
     const SUBJECT: &str = "network";
-    let (contract, name) = match &config.network.file {
-        Some(path) => {
-            let name = path.display().to_string();
-            let model = ModelFile::read(path)
-                .map(|file| file.model)
-                .map_err(|error| WithCauses(&error).to_string());
-            let contract = model.and_then(|model| {
-                Contract::from_model(&model, &name).map_err(|error| WithCauses(&error).to_string())
-            });
-            (contract, name)
-        }
-        None => {
-            let model = ModelProto::from_bytes(BUNDLED_NETWORK, BUNDLED_NAME)
-                .map_err(|error| WithCauses(&error).to_string());
-            let contract = model.and_then(|model| {
-                Contract::from_model(&model, BUNDLED_NAME)
-                    .map_err(|error| WithCauses(&error).to_string())
-            });
-            (contract, BUNDLED_NAME.to_owned())
-        }
+    let name = match &config.network.file {
+        Some(path) => path.display().to_string(),
+        None => BUNDLED_NAME.to_owned(),
     };
+    let model = match &config.network.file {
+        Some(path) => ModelFile::read(path).map(|file| file.model),
+        None => ModelProto::from_bytes(BUNDLED_NETWORK, BUNDLED_NAME),
+    };
+    let contract = model.map_err(|error| WithCauses(&error).to_string()).and_then(|model| {
+        Contract::from_model(&model, &name).map_err(|error| WithCauses(&error).to_string())
+    });
     match contract {
         Err(error) => {
             Finding::problem(SUBJECT, error, "export the network again with `occdepth-host export`")

@@ -1,7 +1,7 @@
 //! Whether this user may use cameras and the GPU.
 //!
-//! On Jetson boards the GPU's nodes belong to the groups `video` (JetPack 5: `/dev/nvhost-*`, `/dev/nvmap`) and `render`
-//! (JetPack 6: `/dev/nvgpu`, `/dev/dri/renderD*`); without them CUDA says only that there is no device.
+//! On Jetson boards the GPU's nodes belong to the groups `video` (`JetPack` 5: `/dev/nvhost-*`, `/dev/nvmap`) and `render`
+//! (`JetPack` 6: `/dev/nvgpu`, `/dev/dri/renderD*`); without them CUDA says only that there is no device.
 
 use super::Finding;
 use rustix::fs::Access;

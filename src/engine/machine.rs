@@ -151,19 +151,16 @@ fn driver_version() -> String {
 /// # Errors
 /// A recipe that names a board that is not known.
 pub(super) fn board_workspace_mib(recipe: &Recipe) -> Result<Option<u32>, BuildError> {
-    let mib = match &recipe.board {
-        Some(name) => {
-            let profile = find(name).map_err(|error| BuildError::Recipe {
-                field: "board",
-                found: format!("{name:?}"),
-                expected: error.to_string(),
-            })?;
-            profile.recommended.workspace_mib
-        }
-        None => {
-            let board = Board::read(&Root::system());
-            board.profile.known().and_then(|known| known.profile.recommended.workspace_mib)
-        }
+    let mib = if let Some(name) = &recipe.board {
+        let profile = find(name).map_err(|error| BuildError::Recipe {
+            field: "board",
+            found: format!("{name:?}"),
+            expected: error.to_string(),
+        })?;
+        profile.recommended.workspace_mib
+    } else {
+        let board = Board::read(&Root::system());
+        board.profile.known().and_then(|known| known.profile.recommended.workspace_mib)
     };
     Ok(mib.and_then(|mib| u32::try_from(mib).ok()))
 }

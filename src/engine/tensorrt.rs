@@ -89,5 +89,5 @@ fn open(
     };
     let options =
         GpuOptions { kernel_cache: cache.usable_kernels(), graph, ..GpuOptions::default() };
-    GpuEngine::open(Box::new(source), network.contract.clone(), description, &options)
+    GpuEngine::open(Box::new(source), network.contract.clone(), &description, &options)
 }

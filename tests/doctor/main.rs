@@ -71,7 +71,7 @@ fn a_closed_node_is_named_with_the_groups() {
     use std::os::unix::fs::PermissionsExt as _;
     let board = Machine::new().with("dev/nvmap", "");
     let node = board.0.path().join("dev/nvmap");
-    fs::set_permissions(&node, fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(&node, fs::Permissions::from_mode(0o000)).unwrap();
     if rustix::process::geteuid().is_root() {
         use std::io::Write as _;
         let _ = writeln!(

@@ -45,7 +45,7 @@ fn seconds(text: &str) -> Result<f64, String> {
 pub(super) fn run(
     arguments: &FullArguments,
     examination: &Examination,
-    findings: Vec<Finding>,
+    findings: &[Finding],
     as_json: bool,
 ) -> Result<(), Failure> {
     let stop = setup::stop_on_signals()?;
@@ -53,7 +53,7 @@ pub(super) fn run(
     let config = configuration(examination, &directory)?;
     let say = |line: &str| if as_json { Ok(()) } else { output::print_line(line) };
     if !as_json {
-        output::print(super::text(&findings).as_bytes())?;
+        output::print(super::text(findings).as_bytes())?;
     }
 
     say("building the engine")?;

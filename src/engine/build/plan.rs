@@ -19,6 +19,7 @@ use occdepth_contract::Precision;
 
 /// How the network's types bind the builder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(clippy::struct_excessive_bools, reason = "independent flags of the builder")]
 pub struct Typing {
     /// The types of the network are the engine's.
     pub strong: bool,
