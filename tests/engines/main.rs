@@ -14,7 +14,7 @@ use occdepth::engine::recipe::{Recipe, RecipePrecision};
 use sha2::{Digest as _, Sha256};
 use std::path::PathBuf;
 
-/// An Orin Nano 8 GB with JetPack 6.1.
+/// An Orin Nano 8 GB with `JetPack` 6.1.
 fn orin() -> DeviceIdentity {
     DeviceIdentity {
         name: "Orin".into(),
