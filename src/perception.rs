@@ -274,7 +274,10 @@ impl Perception {
         let start = Instant::now();
         let Some(watch) = &mut self.watch else { return Ok(Duration::ZERO) };
         if watch.looks() {
-            self.engine.frames().ok_or(FrameError::Sequential)?.images(&mut self.images)?;
+            let frames = self.engine.frames().ok_or(FrameError::Sequential)?;
+            for part in watch.parts() {
+                frames.images(part.start, &mut self.images[part])?;
+            }
         }
         watch.observe(&self.images, staged_ns);
         Ok(start.elapsed())

@@ -258,6 +258,15 @@ impl Watch {
         self.wait == 0
     }
 
+    /// The parts of the images that [`Watch::observe`] looks at; the others need not be there.
+    pub fn parts(&self) -> [Range<usize>; 2] {
+        let pixels = self.width * self.height;
+        [0, 1].map(|view| {
+            let first = (3 * view + GREEN) * pixels;
+            first..first + pixels
+        })
+    }
+
     /// What is known.
     pub fn report(&self) -> &Report {
         &self.report

@@ -165,8 +165,8 @@ impl FrameEngine for GpuEngine {
         Ok(self.path.is_done()?)
     }
 
-    fn images(&mut self, images: &mut [f32]) -> Result<(), EngineError> {
-        Ok(self.path.images(images)?)
+    fn images(&mut self, first: usize, values: &mut [f32]) -> Result<(), EngineError> {
+        Ok(self.path.images(first, values)?)
     }
 
     fn collect(&mut self, output: GridOutput<'_>) -> Result<FrameEngineTimes, EngineError> {

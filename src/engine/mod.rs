@@ -109,11 +109,11 @@ pub trait FrameEngine {
     /// No frame in flight, or a device that fails; the frame is then lost.
     fn is_done(&mut self) -> Result<bool, EngineError>;
 
-    /// The rectified images of the frame in flight, f32 `[2, 3, H, W]`, as soon as they are there.
+    /// Values from `first` on of the rectified images of the frame in flight, f32 `[2, 3, H, W]`, as soon as they are there.
     ///
     /// # Errors
     /// As [`FrameEngine::is_done`].
-    fn images(&mut self, images: &mut [f32]) -> Result<(), EngineError>;
+    fn images(&mut self, first: usize, values: &mut [f32]) -> Result<(), EngineError>;
 
     /// Waits for the frame in flight and takes its grid.
     ///

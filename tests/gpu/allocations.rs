@@ -71,7 +71,7 @@ fn frames_allocate_nothing() {
                     path.stage(&pair).unwrap();
                     path.submit().unwrap();
                     path.stage(&pair).unwrap();
-                    path.images(&mut images).unwrap();
+                    path.images(0, &mut images).unwrap();
                     while !path.is_done().unwrap() {
                         std::thread::yield_now();
                     }

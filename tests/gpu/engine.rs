@@ -252,7 +252,7 @@ fn engine_test(format: PixelFormat) {
         frames.stage(&pair).unwrap();
         frames.submit().unwrap();
         let mut images = vec![f32::NAN; contract.inputs[0].element_count() as usize];
-        frames.images(&mut images).unwrap();
+        frames.images(0, &mut images).unwrap();
         let found = output(&mut engine);
         assert_eq!(found, expected(&contract, &geometry, &images));
 

@@ -63,7 +63,7 @@ fn rectify(test: &str, device: &Device) {
                 path.stage(&rig.pair(&frame)).unwrap();
                 path.submit().unwrap();
                 let mut images = vec![f32::NAN; values];
-                path.images(&mut images).unwrap();
+                path.images(0, &mut images).unwrap();
                 let [found, sure] = collect(&mut path, voxels);
 
                 let expected = rounded(&rig.images(&frame), kind);

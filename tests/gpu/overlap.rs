@@ -59,7 +59,7 @@ fn the_next_pair_is_staged_while_one_is_in_flight() {
                 in_flight = Some(images);
             }
             let mut downloaded = vec![f32::NAN; 2 * rig.view_values()];
-            path.images(&mut downloaded).unwrap();
+            path.images(0, &mut downloaded).unwrap();
             let expected = in_flight.unwrap();
             let close = |(a, b): (&f32, &f32)| (a - b).abs() < 1e-4;
             assert!(downloaded.iter().zip(&expected).all(close));
@@ -78,7 +78,7 @@ fn calls_in_the_wrong_order_are_refused_and_change_nothing() {
         let shape = |error: CudaError| matches!(error, CudaError::Shape { .. });
         assert!(shape(path.submit().unwrap_err()), "nothing staged");
         assert!(shape(path.is_done().unwrap_err()), "nothing in flight");
-        assert!(shape(path.images(&mut [0.0]).unwrap_err()), "nothing in flight");
+        assert!(shape(path.images(0, &mut [0.0]).unwrap_err()), "nothing in flight");
         let (mut labels, mut short) = (vec![0; voxels], vec![0; voxels + 1]);
         assert!(shape(path.collect(&mut labels, None, None).unwrap_err()), "nothing in flight");
         let pictures = [rig.picture(&mut random), rig.picture(&mut random)];

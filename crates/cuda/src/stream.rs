@@ -103,17 +103,25 @@ impl Stream {
         copied
     }
 
-    /// Copies the device's bytes into `values` and waits for it.
+    /// Copies the device's bytes from byte `first` on into `values` and waits for it. The caller sees to it that there are so
+    /// many; what is beyond the buffer is not copied.
     pub(crate) fn download_now(
         &self,
         from: &DeviceBuffer,
+        first: usize,
         values: &mut [u8],
     ) -> Result<(), CudaError> {
         let driver = self.context.device().driver;
-        let bytes = values.len().min(from.bytes());
+        let first = first.min(from.bytes());
+        let bytes = values.len().min(from.bytes() - first);
         // SAFETY: both hold so many bytes, and the copy is waited for below.
         let code = unsafe {
-            (driver.copy_to_host)(values.as_mut_ptr().cast(), from.address(), bytes, self.handle)
+            (driver.copy_to_host)(
+                values.as_mut_ptr().cast(),
+                from.address() + first as u64,
+                bytes,
+                self.handle,
+            )
         };
         let copied = driver.check("cuMemcpyDtoHAsync", code);
         self.synchronize()?;

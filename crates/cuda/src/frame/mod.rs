@@ -292,12 +292,12 @@ impl FramePath {
         self.attempt(|session, _| session.is_done())
     }
 
-    /// The images of the frame in flight, f32 `[2, 3, H, W]` or as much as fits `out`: waits for the rectification only.
+    /// Values from `first` on of the images of the frame in flight, f32 `[2, 3, H, W]`: waits for the rectification only.
     ///
     /// # Errors
     /// No frame in flight, or a device that fails.
-    pub fn images(&mut self, out: &mut [f32]) -> Result<(), CudaError> {
-        self.attempt(|session, _| session.images(out))
+    pub fn images(&mut self, first: usize, out: &mut [f32]) -> Result<(), CudaError> {
+        self.attempt(|session, _| session.images(first, out))
     }
 
     /// Waits for the frame in flight and copies its grid: class ids, probabilities (255 = 1.0), and, where wanted, the

@@ -469,12 +469,12 @@ impl Session {
         self.flying()?.done.is_done()
     }
 
-    /// The images of the submitted frame, f32 [2, 3, H, W], while the network may still run on them.
-    pub(super) fn images(&self, out: &mut [f32]) -> Result<(), CudaError> {
+    /// Values from `first` on of the submitted frame's images, f32 [2, 3, H, W], while the network may still run on them.
+    pub(super) fn images(&self, first: usize, out: &mut [f32]) -> Result<(), CudaError> {
         self.context.make_current()?;
         self.flying()?.rectified.wait()?;
         let tensor = &self.tensors()[self.images];
-        from_kind(&self.side, &self.buffers[self.images], tensor.kind, out)
+        from_kind(&self.side, &self.buffers[self.images], tensor.kind, first, out)
     }
 
     /// Waits for the submitted frame and copies its grid. `logits`: the network's output as f32.
@@ -498,7 +498,7 @@ impl Session {
         }
         if let Some(logits) = logits {
             let tensor = &self.tensors()[self.logits];
-            from_kind(&self.stream, &self.buffers[self.logits], tensor.kind, logits)?;
+            from_kind(&self.stream, &self.buffers[self.logits], tensor.kind, 0, logits)?;
         }
         let times = Times {
             rectify: slot.rectified.since(&slot.start)?,

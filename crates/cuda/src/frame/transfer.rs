@@ -67,18 +67,19 @@ pub(super) fn to_kind(values: &[f32], kind: ValueKind) -> Vec<u8> {
     }
 }
 
-/// Downloads `out.len()` values of `kind`, as f32.
+/// Downloads `out.len()` values of `kind` from value `first` on, as f32.
 pub(super) fn from_kind(
     stream: &Stream,
     buffer: &DeviceBuffer,
     kind: ValueKind,
+    first: usize,
     out: &mut [f32],
 ) -> Result<(), CudaError> {
     let found = buffer.bytes() / kind.bytes();
-    if out.len() > found {
+    if first.saturating_add(out.len()) > found {
         return Err(CudaError::Shape {
             what: "values to download".into(),
-            found: out.len().to_string(),
+            found: format!("{} from {first} on", out.len()),
             expected: format!("at most {found}"),
         });
     }
@@ -86,11 +87,11 @@ pub(super) fn from_kind(
     let bytes =
         unsafe { std::slice::from_raw_parts_mut(out.as_mut_ptr().cast::<u8>(), size_of_val(out)) };
     if kind != ValueKind::F16 {
-        return stream.download_now(buffer, bytes);
+        return stream.download_now(buffer, first * kind.bytes(), bytes);
     }
     // Into the first half of the result's memory, and widened from the last one on: needs no memory of its own.
     let values = bytes.len() / 4;
-    stream.download_now(buffer, &mut bytes[..2 * values])?;
+    stream.download_now(buffer, first * kind.bytes(), &mut bytes[..2 * values])?;
     for nth in (0..values).rev() {
         let half = f16::from_ne_bytes([bytes[2 * nth], bytes[2 * nth + 1]]);
         bytes[4 * nth..][..4].copy_from_slice(&half.to_f32().to_ne_bytes());
