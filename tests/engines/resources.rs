@@ -1,6 +1,9 @@
 //! Memory and disk, asked before a build.
 
-use occdepth::engine::build::{BuildError, Memory, Needs, disk_available, memory_available};
+use occdepth::engine::build::{
+    BuildError, Memory, Needs, NetworkFile, disk_available, memory_available,
+};
+use occdepth::engine::recipe::RecipePrecision;
 use proptest::prelude::*;
 use std::path::Path;
 
@@ -9,7 +12,7 @@ const NETWORK: u64 = 100 * MIB;
 
 #[test]
 fn a_recipe_gets_what_it_asks_for_or_a_refusal() {
-    let needs = Needs::of_network(NETWORK);
+    let needs = Needs::of_network(NETWORK, 50 * MIB);
     let roomy = Memory { system: 16_384 * MIB, device: None };
     assert_eq!(needs.workspace_mib(roomy, Some(2048), Some(512)).unwrap(), 2048);
     let tight = Memory { system: 2048 * MIB, device: None };
@@ -22,7 +25,7 @@ fn a_recipe_gets_what_it_asks_for_or_a_refusal() {
 
 #[test]
 fn a_card_of_its_own_gives_the_workspace_and_the_system_the_rest() {
-    let needs = Needs::of_network(NETWORK);
+    let needs = Needs::of_network(NETWORK, 50 * MIB);
     let memory = Memory { system: 16_384 * MIB, device: Some(2048 * MIB) };
     let chosen = needs.workspace_mib(memory, None, None).unwrap();
     assert!(chosen <= 1024, "{chosen}");
@@ -31,6 +34,21 @@ fn a_card_of_its_own_gives_the_workspace_and_the_system_the_rest() {
         needs.workspace_mib(memory, None, None).is_err(),
         "the parser needs the system's memory"
     );
+}
+
+#[test]
+fn what_an_engine_holds_while_it_runs_counts() {
+    let network = NetworkFile::open(None).unwrap();
+    let [wide, narrow] =
+        [RecipePrecision::Fp32, RecipePrecision::Fp16].map(|p| network.running_bytes(p));
+    // The images alone: two views of 3 x 96 x 320 values.
+    assert!(narrow >= 2 * 3 * 96 * 320 * 2, "{narrow}");
+    assert!(
+        wide > narrow && wide <= 2 * narrow,
+        "{wide} and {narrow}: 32 and 16 bits, some of them indices"
+    );
+    let more = Needs::of_network(NETWORK, wide).memory - Needs::of_network(NETWORK, 0).memory;
+    assert_eq!(more, wide);
 }
 
 #[test]
@@ -60,7 +78,7 @@ proptest! {
         device in prop::option::of(0_u64..1 << 38),
         board in prop::option::of(64_u32..16_384),
     ) {
-        let needs = Needs::of_network(network);
+        let needs = Needs::of_network(network, 0);
         if let Ok(mib) = needs.workspace_mib(Memory { system, device }, None, board) {
             prop_assert!(u64::from(mib) * MIB + needs.memory <= device.unwrap_or(system));
             prop_assert!(mib >= 64);

@@ -90,7 +90,7 @@ pub fn build(
         let notes = Vec::new();
         return Ok(Built { path: plan.path, manifest: plan.manifest, fresh: false, notes });
     }
-    let needs = Needs::of_network(network.bytes);
+    let needs = Needs::of_network(network.bytes, network.running_bytes(recipe.precision));
     needs.check_disk(cache.directory())?;
     let board_mib = board_workspace_mib(recipe)?;
     let workspace_mib = needs.workspace_mib(machine.memory(), recipe.workspace_mib, board_mib)?;

@@ -1,9 +1,12 @@
 //! The network that an engine is built from.
 
 use super::BuildError;
+use crate::board::Precision;
+use crate::engine::recipe::RecipePrecision;
 use crate::engine::{
     BUNDLED_NAME, BUNDLED_NETWORK, BUNDLED_SELF_TEST, BUNDLED_SELF_TEST_NAME, EngineError,
 };
+use crate::estimate::Estimate;
 use occdepth_contract::Contract;
 use occdepth_contract::onnx::{ModelFile, ModelProto, OnnxError};
 use occdepth_contract::self_test::{self, SelfTest};
@@ -23,6 +26,9 @@ pub struct NetworkFile {
     pub sha256: [u8; 32],
     /// Size of both.
     pub bytes: u64,
+    /// Inputs, outputs and values between layers of a running engine, bytes in fp32, fp16 and int8; none where an
+    /// operator has no rule to count by.
+    running: Option<[u64; 3]>,
 }
 
 impl NetworkFile {
@@ -39,6 +45,7 @@ impl NetworkFile {
                 contract: Contract::from_model(&model, BUNDLED_NAME)?,
                 sha256: Sha256::digest(BUNDLED_NETWORK).into(),
                 bytes: BUNDLED_NETWORK.len() as u64,
+                running: running(&model),
             });
         };
         let file = ModelFile::read(path).map_err(|error| match error {
@@ -51,7 +58,13 @@ impl NetworkFile {
             contract: Contract::from_model(&file.model, &path.display().to_string())?,
             sha256: file.sha256,
             bytes: file.bytes,
+            running: running(&file.model),
         })
+    }
+
+    /// What an engine of `precision` holds beside its weights while it runs, bytes; 0 where that cannot be counted.
+    pub fn running_bytes(&self, precision: RecipePrecision) -> u64 {
+        self.running.map_or(0, |bytes| bytes[precision as usize])
     }
 
     /// The self-test beside it, which must be the one of this network.
@@ -81,4 +94,13 @@ impl NetworkFile {
             _ => Err(BuildError::NetworkChanged { path: path.clone() }),
         }
     }
+}
+
+/// In the order of [`RecipePrecision`].
+fn running(model: &ModelProto) -> Option<[u64; 3]> {
+    let estimate = Estimate::of(model, "network").ok().filter(|known| known.unknown.is_empty())?;
+    Some([Precision::Fp32, Precision::Fp16, Precision::Int8].map(|precision| {
+        let memory = estimate.memory(precision);
+        memory.inputs_outputs_bytes + memory.activations_peak_bytes
+    }))
 }

@@ -25,9 +25,13 @@ const LEAST_WORKSPACE_MIB: u32 = 64;
 const MOST_WORKSPACE_MIB: u64 = 4096;
 
 impl Needs {
-    /// What a network of `bytes` (its file and external data) needs.
-    pub fn of_network(bytes: u64) -> Self {
-        Self { memory: LIBRARIES + COPIES_OF_WEIGHTS * bytes, disk: PLAN_OVERHEAD + 2 * bytes }
+    /// What a network of `bytes` (its file and external data) needs whose engine holds `running` bytes beside its weights
+    /// (the builder runs what it measures).
+    pub fn of_network(bytes: u64, running: u64) -> Self {
+        Self {
+            memory: LIBRARIES + COPIES_OF_WEIGHTS * bytes + running,
+            disk: PLAN_OVERHEAD + 2 * bytes,
+        }
     }
 
     /// Checks that the disk under `directory` has room.
