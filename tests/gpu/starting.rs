@@ -113,7 +113,7 @@ fn a_compiled_kernel_is_used_again_and_a_damaged_one_is_not() {
         std::fs::read_dir(&cache).unwrap().map(|entry| entry.unwrap().path()).collect()
     };
     assert_eq!(run("87", "all"), 1);
-    assert_eq!(std::fs::metadata(&cache).unwrap().permissions().mode() & 0o777, 0o700);
+    assert_eq!(std::fs::metadata(&cache).unwrap().permissions().mode() & 0o777, 0o755);
     assert_eq!(run("87", "all"), 1, "the second start compiles nothing");
     assert_eq!(run("87", "cuda"), 1, "and needs no compiler");
     assert_eq!(run("72", "all"), 2, "another GPU is another kernel");

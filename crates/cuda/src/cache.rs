@@ -30,7 +30,7 @@ pub(crate) enum Lookup {
 }
 
 impl KernelCache {
-    /// The cache in `directory`, which is made (mode 0700, with its parents) where it is missing.
+    /// The cache in `directory`, which is made (mode 0755, with its parents: compiled kernels are no secret) where it is missing.
     ///
     /// # Errors
     /// [`CudaError::Cache`] for a directory that cannot be made, that belongs to another user than this process or root, or
@@ -39,7 +39,7 @@ impl KernelCache {
         let error = |problem: String| CudaError::Cache { path: directory.into(), problem };
         std::fs::DirBuilder::new()
             .recursive(true)
-            .mode(0o700)
+            .mode(0o755)
             .create(directory)
             .map_err(|cause| error(format!("cannot be made: {cause}")))?;
         let metadata = std::fs::metadata(directory)
@@ -76,7 +76,7 @@ impl KernelCache {
                 .write(true)
                 .create(true)
                 .truncate(true)
-                .mode(0o600)
+                .mode(0o644)
                 .open(&temporary)?;
             file.write_all(MAGIC)?;
             file.write_all(&Sha256::digest(image))?;
