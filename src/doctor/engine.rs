@@ -7,7 +7,37 @@ use crate::engine::build::NetworkFile;
 use crate::engine::cache::{CacheError, EngineCache};
 use crate::engine::machine::Machine;
 
-pub(super) fn examine(examination: &Examination) -> Finding {
+pub(super) fn examine(examination: &Examination) -> Vec<Finding> {
+    vec![cache(examination), engine(examination)]
+}
+
+/// Whether engines can be kept, and are what they were.
+fn cache(examination: &Examination) -> Finding {
+    const SUBJECT: &str = "engine cache";
+    let Some(cache) = examination.cache() else {
+        return Finding::unknown(SUBJECT, "no place for engines is known");
+    };
+    let directory = cache.directory().display().to_string();
+    let entries = match cache.entries() {
+        Ok(entries) => entries,
+        Err(error) => {
+            let mend = "make it yours or root's alone to write: `chmod go-w`, `chown`";
+            return Finding::problem(SUBJECT, WithCauses(&error).to_string(), mend);
+        }
+    };
+    let bad = entries.iter().filter(|entry| entry.manifest.is_err()).count();
+    if bad > 0 {
+        return Finding::warning(
+            SUBJECT,
+            format!("{directory}: {} engines, {bad} of them unusable", entries.len()),
+            "`occdepth engines prune`",
+        );
+    }
+    Finding::good(SUBJECT, format!("{directory}: {} engines", entries.len()))
+}
+
+/// Whether the engine that the configuration needs is there.
+fn engine(examination: &Examination) -> Finding {
     const SUBJECT: &str = "engine";
     let config = examination.configuration.as_ref().and_then(|path| Config::read(path).ok());
     let Some(config) = config else {

@@ -114,7 +114,7 @@ impl Examination {
         findings.extend(permissions::examine(&self.root));
         findings.extend(gpu::examine(self, &board));
         findings.extend(inputs::examine(self));
-        findings.push(engine::examine(self));
+        findings.extend(engine::examine(self));
         findings.extend(machine::examine(self, &board));
         findings.push(service::examine(&self.root));
         findings

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use occdepth::doctor::{Examination, Finding, Verdict};
+use occdepth::engine::cache::EngineCache;
 use std::fs;
 use std::path::Path;
 
@@ -235,6 +236,25 @@ fn headers_of_another_product_are_named() {
     let finding = broken.finding("TensorRT ABI");
     assert_eq!(finding.verdict, Verdict::Problem);
     assert!(finding.found.contains("usr/include"), "{finding:?}");
+}
+
+#[test]
+fn the_engine_cache_is_looked_into() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let machine = Machine::new();
+    let cache = EngineCache::at(machine.0.path().join("cache"));
+    let examination = Examination { cache: Some(cache.clone()), ..machine.examination() };
+    assert!(find(&examination, "engine cache").found.ends_with("0 engines"));
+    cache.create().unwrap();
+    let engines = cache.directory().join("engines");
+    fs::write(engines.join("a.fp16.0.engine"), "an orphan").unwrap();
+    let finding = find(&examination, "engine cache");
+    assert_eq!(finding.verdict, Verdict::Warning);
+    assert!(finding.mend.unwrap().contains("prune"));
+    fs::set_permissions(&engines, fs::Permissions::from_mode(0o777)).unwrap();
+    let finding = find(&examination, "engine cache");
+    assert_eq!(finding.verdict, Verdict::Problem);
+    assert!(finding.found.contains("mode 0777"), "{finding:?}");
 }
 
 #[test]

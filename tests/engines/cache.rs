@@ -120,6 +120,30 @@ fn an_engine_is_removed_whole() {
 }
 
 #[test]
+fn a_plan_larger_than_the_memory_is_not_read() {
+    let (_keep, cache) = cache();
+    let lock = cache.lock().unwrap();
+    let path = store(&cache, &lock, &key(), b"a plan");
+    // 16 TiB that take no space: no machine that runs this has the memory.
+    let bytes = 16 << 40;
+    let file = fs::File::options().write(true).open(&path).unwrap();
+    if let Err(error) = file.set_len(bytes) {
+        use std::io::Write as _;
+        let _ = writeln!(
+            std::io::stderr(),
+            "SKIPPED a_plan_larger_than_the_memory_is_not_read: no sparse file of 16 TiB: {error}"
+        );
+        return;
+    }
+    let large = Manifest { plan_bytes: bytes, ..manifest(&key(), b"a plan") };
+    fs::write(Manifest::path_of(&path), large.to_json()).unwrap();
+    let error = cache.open("street.onnx", &key()).unwrap_err();
+    let CacheError::TooLarge { plan, available, .. } = &error else { panic!("{error}") };
+    assert!(*plan == bytes && available < plan);
+    assert!(!error.build_helps());
+}
+
+#[test]
 fn a_manifest_of_another_format_is_refused() {
     let text = manifest(&key(), b"a plan").to_json();
     let path = Path::new("street.json");
