@@ -137,7 +137,7 @@ impl Overlap {
         source: &mut dyn FrameSource,
         perception: &mut Perception,
     ) -> Result<(), OverlapError> {
-        let paced = source.description().rate_hz.is_some();
+        let paced = source.description().paced;
         while self.held.is_none() && (paced || self.waiting.is_none()) && !perception.is_done()? {
             match source.next(LOOK) {
                 Ok(Capture::Frame(frame)) => {

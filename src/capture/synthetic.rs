@@ -51,6 +51,7 @@ impl Synthetic {
             format,
             colour: YuvEncoding::default(),
             rate_hz: (pacing == Pacing::Clock).then_some(rate_hz),
+            paced: pacing == Pacing::Clock,
         };
         let rendering = Rendering::default();
         let renderer =

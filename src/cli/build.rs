@@ -19,7 +19,8 @@ use std::time::{Duration, Instant};
 /// refused. It runs on this GPU, with this driver and this version of TensorRT, and nowhere else: after an upgrade,
 /// build it again.
 ///
-/// Exit codes: 0 built, or there already; 1 the build failed; 2 bad recipe or configuration, or not enough of something.
+/// Exit codes: 0 built, or there already; 1 the build failed, or memory or disk do not suffice; 2 bad recipe or
+/// configuration.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     /// How the engine is built (engines/*.toml)
@@ -167,6 +168,11 @@ struct Spoken {
     text: String,
 }
 
+/// Before `TensorRT` 10 nobody knows how much is left.
+const UNMEASURED: &str = "{spinner} {elapsed} {wide_msg}";
+/// Phases nest, and each has a length of its own.
+const MEASURED: &str = "{spinner} {elapsed} [{bar:30}] {pos}/{len} {wide_msg}";
+
 /// From line to line in a journal.
 const EVERY: Duration = Duration::from_secs(10);
 
@@ -175,7 +181,7 @@ impl Display {
         let start = Instant::now();
         let bar = std::io::stderr().is_terminal().then(|| {
             let bar = ProgressBar::new_spinner();
-            let style = ProgressStyle::with_template("{spinner} {elapsed} {wide_msg}");
+            let style = ProgressStyle::with_template(UNMEASURED);
             if let Ok(style) = style {
                 bar.set_style(style);
             }
@@ -216,6 +222,17 @@ impl Observer for Display {
     }
 
     fn progress(&self, phase: &str, done: u32, of: u32) {
+        if let Some(bar) = &self.bar {
+            if bar.length() != Some(of.into()) {
+                bar.set_length(of.into());
+                if let Ok(style) = ProgressStyle::with_template(MEASURED) {
+                    bar.set_style(style);
+                }
+            }
+            bar.set_position(done.into());
+            bar.set_message(phase.to_owned());
+            return;
+        }
         self.say(&format!("building: {phase}, {done} of {of}"), false);
     }
 

@@ -48,7 +48,7 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let examination = Examination {
         configuration: arguments.config.clone(),
-        cache: Some(arguments.cache.open()?),
+        cache: arguments.cache.named(),
         tensorrt: arguments.tensorrt.clone(),
         headers: arguments.abi.clone(),
         ..Examination::default()

@@ -36,6 +36,10 @@ pub(crate) struct List {
     #[command(flatten)]
     cache: CacheArguments,
 
+    /// Where libnvinfer lies, when the loader does not find it
+    #[arg(long, value_name = "PATH")]
+    tensorrt: Option<PathBuf>,
+
     /// Prints JSON
     #[arg(long)]
     json: bool,
@@ -63,6 +67,10 @@ pub(crate) struct Prune {
     #[command(flatten)]
     cache: CacheArguments,
 
+    /// Where libnvinfer lies, when the loader does not find it
+    #[arg(long, value_name = "PATH")]
+    tensorrt: Option<PathBuf>,
+
     /// Removes every engine
     #[arg(long)]
     all: bool,
@@ -82,24 +90,26 @@ pub(crate) fn run(command: &Command) -> Result<(), Failure> {
 }
 
 impl CacheArguments {
-    /// The cache that the arguments name.
+    /// The cache that was named.
+    pub(crate) fn named(&self) -> Option<EngineCache> {
+        self.cache.as_ref().map(EngineCache::at)
+    }
+
+    /// The cache that was named, or the user's own.
     pub(crate) fn open(&self) -> Result<EngineCache, Failure> {
-        match &self.cache {
-            Some(directory) => Ok(EngineCache::at(directory)),
-            None => EngineCache::of_user().ok_or_else(|| {
-                Failure::configuration(
-                    "no directory for engines: neither a home nor a variable says where",
-                )
-                .hint("name one with --cache DIR")
-            }),
-        }
+        self.named().or_else(EngineCache::of_user).ok_or_else(|| {
+            Failure::configuration(
+                "no directory for engines: neither a home nor a variable says where",
+            )
+            .hint("name one with --cache DIR")
+        })
     }
 }
 
 fn list(arguments: &List) -> Result<(), Failure> {
     let cache = arguments.cache.open()?;
     let entries = cache.entries().map_err(unusable)?;
-    let machine = Machine::probe(None).ok();
+    let machine = Machine::probe(arguments.tensorrt.as_deref()).ok();
     if arguments.json {
         let document = |entry: &Entry| {
             let manifest = entry.manifest.as_ref();
@@ -208,24 +218,34 @@ fn prune(arguments: &Prune) -> Result<(), Failure> {
         return output::print_line(format_args!("no engines in {}", cache.directory().display()));
     }
     let lock = cache.lock().map_err(unusable)?;
-    let machine = Machine::probe(None).ok();
+    let machine = Machine::probe(arguments.tensorrt.as_deref()).ok();
     for Entry { path, manifest, .. } in cache.entries().map_err(unusable)? {
-        let reason = match manifest {
-            _ if arguments.all => "as was asked".to_owned(),
-            Err(error) => WithCauses(&error).to_string(),
+        // What could not be looked at, or is somebody else's to write, is no fault of the plan.
+        let judged = |error: CacheError| {
+            let text = WithCauses(&error).to_string();
+            if error.build_helps() { Judgement::Remove(text) } else { Judgement::Keep(text) }
+        };
+        let judgement = match manifest {
+            _ if arguments.all => Judgement::Remove("as was asked".to_owned()),
+            Err(error) => judged(error),
             Ok(manifest) => match machine.as_ref().and_then(|m| m.refuses(&manifest.key)) {
-                Some(difference) => difference.to_string(),
+                Some(difference) => Judgement::Remove(difference.to_string()),
                 None => match cache.read(&path) {
                     Ok(_) => continue,
-                    // That it is too large or that the directory is not safe is no fault of the plan.
-                    Err(error) if !error.build_helps() => return Err(unusable(error)),
-                    Err(error) => WithCauses(&error).to_string(),
+                    Err(error) => judged(error),
                 },
             },
         };
-        say(&path, &reason, arguments.dry_run)?;
-        if !arguments.dry_run {
-            cache.remove(&lock, &path).map_err(unusable)?;
+        match judgement {
+            Judgement::Keep(reason) => {
+                output::print_line(format_args!("kept {}: {reason}", path.display()))?;
+            }
+            Judgement::Remove(reason) => {
+                say(&path, &reason, arguments.dry_run)?;
+                if !arguments.dry_run {
+                    cache.remove(&lock, &path).map_err(unusable)?;
+                }
+            }
         }
     }
     if !arguments.dry_run {
@@ -237,6 +257,12 @@ fn prune(arguments: &Prune) -> Result<(), Failure> {
         log::warn!("no GPU with TensorRT can be asked: engines of other machines stay");
     }
     Ok(())
+}
+
+/// What becomes of an engine, and why.
+enum Judgement {
+    Keep(String),
+    Remove(String),
 }
 
 fn say(path: &Path, reason: &str, dry_run: bool) -> Result<(), Failure> {

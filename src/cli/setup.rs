@@ -25,13 +25,14 @@ pub(crate) fn failure(error: AssemblyError) -> Failure {
     let context = "cannot start";
     match &error {
         AssemblyError::Engine(engine) => match engine.as_ref() {
-            OpenEngineError::NotBuilt { command, .. } => Failure::configuration(context).hint(
+            OpenEngineError::NotBuilt { command, .. }
+            | OpenEngineError::Refused { command, .. } => Failure::configuration(context).hint(
                 format!("run `{command}`, or set `network.build = \"auto\"` to build at the start"),
             ),
             OpenEngineError::Machine(_) => Failure::configuration(context).hint(
                 "`occdepth doctor` says what is missing, `network.engine = \"cpu\"` does without",
             ),
-            OpenEngineError::Build(_) => Failure::work(context),
+            OpenEngineError::Build(_) | OpenEngineError::Engine(_) => Failure::work(context),
             _ => Failure::configuration(context),
         },
         AssemblyError::Stream(WriterError::SecondWriter { .. }) => {

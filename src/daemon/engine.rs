@@ -9,6 +9,7 @@ use crate::engine::recipe::{Recipe, RecipeError, RecipePrecision};
 use crate::engine::tensorrt::open_plan;
 use crate::engine::{CpuEngine, Engine, EngineError};
 use occdepth_cuda::CudaError;
+use std::path::Path;
 use std::sync::Arc;
 
 /// Why there is no engine.
@@ -31,6 +32,17 @@ pub enum OpenEngineError {
         /// Why.
         source: CacheError,
     },
+    /// `TensorRT` refuses the engine.
+    #[error("the engine is refused; `{command}` builds another")]
+    Refused {
+        /// The command that builds it.
+        command: String,
+        /// Why.
+        source: Box<EngineError>,
+    },
+    /// The engine cannot be opened now.
+    #[error("the engine cannot be opened")]
+    Engine(#[source] EngineError),
     /// The cache cannot be used.
     #[error(transparent)]
     Cache(CacheError),
@@ -61,18 +73,19 @@ impl NetworkConfig {
         self.cache.as_ref().map(EngineCache::at).or_else(EngineCache::of_user)
     }
 
-    /// The command that builds its engine.
+    /// The command that builds its engine, where this service looks for it.
     pub fn build_command(&self) -> String {
         let mut command = "occdepth build".to_owned();
-        let mut option = |name: &str, path: &Option<std::path::PathBuf>| {
+        let mut option = |name: &str, path: Option<&Path>| {
             if let Some(path) = path {
-                command += &format!(" --{name} '{}'", path.display());
+                command +=
+                    &format!(" --{name} '{}'", path.display().to_string().replace('\'', "'\\''"));
             }
         };
-        option("recipe", &self.recipe);
-        option("network", &self.file);
-        option("cache", &self.cache);
-        option("tensorrt", &self.tensorrt);
+        option("recipe", self.recipe.as_deref());
+        option("network", self.file.as_deref());
+        option("cache", self.engine_cache().as_ref().map(EngineCache::directory));
+        option("tensorrt", self.tensorrt.as_deref());
         command
     }
 }
@@ -90,10 +103,17 @@ pub fn open_engine(config: &NetworkConfig) -> Result<Box<dyn Engine>, OpenEngine
         EngineChoice::Auto => match OpenMachine::open(config.tensorrt.as_deref()) {
             Ok(machine) => open_tensorrt(config, &machine),
             Err(error) if error.is_without_gpu() => {
-                log::info!("the network runs on the CPU: there is no NVIDIA GPU");
+                if NODES.iter().any(|node| Path::new(node).exists()) {
+                    log::warn!(
+                        "the network runs on the CPU, though there is a GPU: {} (see `occdepth doctor`)",
+                        WithCauses(&error)
+                    );
+                } else {
+                    log::info!("the network runs on the CPU: there is no NVIDIA GPU");
+                }
                 open_cpu(config)
             }
-            Err(error) if error.is_without_tensorrt() => {
+            Err(error) if error.is_without_tensorrt() && config.tensorrt.is_none() => {
                 log::warn!(
                     "the network runs on the CPU, though there is a GPU: TensorRT is not installed"
                 );
@@ -104,6 +124,9 @@ pub fn open_engine(config: &NetworkConfig) -> Result<Box<dyn Engine>, OpenEngine
         },
     }
 }
+
+/// Where an NVIDIA GPU shows, usable or not: CUDA says "no device" as well where only permissions are missing.
+const NODES: [&str; 3] = ["/dev/nvidiactl", "/dev/nvmap", "/dev/nvhost-gpu"];
 
 fn open_cpu(config: &NetworkConfig) -> Result<Box<dyn Engine>, OpenEngineError> {
     let file = match &config.recipe {
@@ -129,12 +152,14 @@ fn open_tensorrt(
         Ok(plan) => match open(plan) {
             Ok(engine) => return Ok(Box::new(engine)),
             // The key says that it fits, TensorRT says that it does not: build anew, and say why.
-            Err(error @ EngineError::Gpu(CudaError::Network(_)))
-                if config.build == BuildPolicy::Auto =>
-            {
-                WithCauses(&error).to_string()
+            Err(source @ EngineError::Gpu(CudaError::Plan(_))) => {
+                if config.build != BuildPolicy::Auto {
+                    let command = config.build_command();
+                    return Err(OpenEngineError::Refused { command, source: source.into() });
+                }
+                WithCauses(&source).to_string()
             }
-            Err(error) => return Err(error.into()),
+            Err(error) => return Err(OpenEngineError::Engine(error)),
         },
         Err(error) if error.build_helps() && config.build == BuildPolicy::Auto => error.to_string(),
         Err(source) if source.build_helps() => {
@@ -155,7 +180,7 @@ fn open_tensorrt(
         log::info!("{note}");
     }
     let plan = cache.read(&built.path).map_err(OpenEngineError::Cache)?;
-    Ok(Box::new(open(plan)?))
+    Ok(Box::new(open(plan).map_err(OpenEngineError::Engine)?))
 }
 
 /// A build as the log shows it: each part, and a line now and then.

@@ -4,17 +4,17 @@ use super::{Examination, Finding};
 use crate::causes::WithCauses;
 use crate::daemon::{Config, EngineChoice};
 use crate::engine::build::NetworkFile;
-use crate::engine::cache::{CacheError, EngineCache};
+use crate::engine::cache::CacheError;
 use crate::engine::machine::Machine;
 
-pub(super) fn examine(examination: &Examination) -> Vec<Finding> {
-    vec![cache(examination), engine(examination)]
+pub(super) fn examine(examination: &Examination, config: Option<&Config>) -> Vec<Finding> {
+    vec![cache(examination), engine(examination, config)]
 }
 
 /// Whether engines can be kept, and are what they were.
 fn cache(examination: &Examination) -> Finding {
     const SUBJECT: &str = "engine cache";
-    let Some(cache) = examination.cache() else {
+    let Some(cache) = &examination.cache else {
         return Finding::unknown(SUBJECT, "no place for engines is known");
     };
     let directory = cache.directory().display().to_string();
@@ -37,19 +37,22 @@ fn cache(examination: &Examination) -> Finding {
 }
 
 /// Whether the engine that the configuration needs is there.
-fn engine(examination: &Examination) -> Finding {
+fn engine(examination: &Examination, config: Option<&Config>) -> Finding {
     const SUBJECT: &str = "engine";
-    let config = examination.configuration.as_ref().and_then(|path| Config::read(path).ok());
     let Some(config) = config else {
         return Finding::unknown(SUBJECT, "no configuration says which network it is for");
     };
     if config.network.engine == EngineChoice::Cpu {
         return Finding::good(SUBJECT, "the configuration asks for the CPU");
     }
-    let tensorrt = config.network.tensorrt.as_deref().or(examination.tensorrt.as_deref());
-    let machine = match Machine::probe(tensorrt) {
+    let machine = match Machine::probe(examination.tensorrt.as_deref()) {
         Ok(machine) => machine,
-        Err(error) if config.network.engine == EngineChoice::Auto => {
+        // As the service does: only what is simply not there is passed over.
+        Err(error)
+            if config.network.engine == EngineChoice::Auto
+                && (error.is_without_gpu()
+                    || error.is_without_tensorrt() && examination.tensorrt.is_none()) =>
+        {
             return Finding::unknown(SUBJECT, format!("the CPU: {}", WithCauses(&error)));
         }
         Err(error) => {
@@ -70,8 +73,7 @@ fn engine(examination: &Examination) -> Finding {
             return Finding::problem(SUBJECT, WithCauses(&error).to_string(), "mend the network");
         }
     };
-    let named = config.network.cache.as_ref().map(EngineCache::at);
-    let Some(cache) = named.or_else(|| examination.cache()) else {
+    let Some(cache) = &examination.cache else {
         return Finding::problem(SUBJECT, "no place for engines is known", "set `network.cache`");
     };
     match cache.open(&network.name, &machine.key(network.sha256, &recipe)) {

@@ -1,8 +1,8 @@
 //! What the service's configuration names: cameras, rig, network, engine.
 
-use super::{Examination, Finding};
+use super::Finding;
 use crate::causes::WithCauses;
-use crate::daemon::{Config, SourceConfig};
+use crate::daemon::{Config, ConfigError, SourceConfig};
 use crate::engine::{BUNDLED_NAME, BUNDLED_NETWORK};
 use crate::rig::{RigFileError, read_rig};
 use occdepth_calibration::suspicions::suspicions;
@@ -10,26 +10,26 @@ use occdepth_contract::Contract;
 use occdepth_contract::onnx::{ModelFile, ModelProto};
 use std::path::PathBuf;
 
-pub(super) fn examine(examination: &Examination) -> Vec<Finding> {
-    let Some(path) = &examination.configuration else {
-        let found = "no configuration was named (--config FILE)";
-        return ["configuration", "cameras", "rig", "network"]
-            .map(|subject| Finding::unknown(subject, found))
-            .into();
-    };
-    let config = match Config::read(path) {
-        Ok(config) => config,
-        Err(error) => {
+pub(super) fn examine(config: Option<&Result<Config, ConfigError>>) -> Vec<Finding> {
+    let config = match config {
+        None => {
+            let found = "no configuration was named (--config FILE)";
+            return ["configuration", "cameras", "rig", "network"]
+                .map(|subject| Finding::unknown(subject, found))
+                .into();
+        }
+        Some(Err(error)) => {
             let mend =
                 "mend the file; `occdepth run --help` and the README say what may stand in it";
-            return vec![Finding::problem("configuration", WithCauses(&error).to_string(), mend)];
+            return vec![Finding::problem("configuration", WithCauses(error).to_string(), mend)];
         }
+        Some(Ok(config)) => config,
     };
     vec![
-        Finding::good("configuration", path.display().to_string()),
-        cameras(&config),
-        rig(&config),
-        network(&config),
+        Finding::good("configuration", "can be read"),
+        cameras(config),
+        rig(config),
+        network(config),
     ]
 }
 
@@ -86,11 +86,18 @@ fn rig(config: &Config) -> Finding {
 
 fn network(config: &Config) -> Finding {
     const SUBJECT: &str = "network";
-    let name = match &config.network.file {
+    let file = match config.network.recipe() {
+        Ok(recipe) => recipe.network,
+        Err(error) => {
+            let found = WithCauses(&error).to_string();
+            return Finding::problem(SUBJECT, found, "mend the recipe, or name another");
+        }
+    };
+    let name = match &file {
         Some(path) => path.display().to_string(),
         None => BUNDLED_NAME.to_owned(),
     };
-    let model = match &config.network.file {
+    let model = match &file {
         Some(path) => ModelFile::read(path).map(|file| file.model),
         None => ModelProto::from_bytes(BUNDLED_NETWORK, BUNDLED_NAME),
     };

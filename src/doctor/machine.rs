@@ -66,7 +66,7 @@ const LEAST_DISK: u64 = 1 << 30;
 
 fn disk(examination: &Examination) -> Finding {
     const SUBJECT: &str = "disk";
-    let Some(cache) = examination.cache() else {
+    let Some(cache) = &examination.cache else {
         return Finding::unknown(SUBJECT, "no place for engines is known");
     };
     let existing = cache.directory().ancestors().find(|path| path.exists());

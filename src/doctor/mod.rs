@@ -23,6 +23,7 @@ mod permissions;
 mod service;
 
 use crate::board::{Board, Root};
+use crate::daemon::Config;
 use crate::engine::cache::EngineCache;
 use serde::Serialize;
 use std::path::PathBuf;
@@ -34,9 +35,9 @@ pub struct Examination {
     pub root: PathBuf,
     /// The configuration that the service runs with: its cameras, rig and network are examined.
     pub configuration: Option<PathBuf>,
-    /// Where engines are kept; the user's own place when absent.
+    /// Where engines are kept; where the configuration says, or the user's own place, when absent.
     pub cache: Option<EngineCache>,
-    /// Where `libnvinfer` lies, when the loader does not find it.
+    /// Where `libnvinfer` lies; where the configuration says, or the loader finds it, when absent.
     pub tensorrt: Option<PathBuf>,
     /// Where NVIDIA's headers lie; the usual places when absent.
     pub headers: Option<PathBuf>,
@@ -110,18 +111,22 @@ impl Examination {
     /// Examines everything.
     pub fn findings(&self) -> Vec<Finding> {
         let board = Board::read(&Root::at(&self.root));
+        let config = self.configuration.as_deref().map(Config::read);
+        let known = config.as_ref().and_then(|config| config.as_ref().ok());
+        // What was named wins over the configuration, as it does for the program.
+        let mut here = self.clone();
+        if let Some(config) = known {
+            here.tensorrt = here.tensorrt.or_else(|| config.network.tensorrt.clone());
+            here.cache = here.cache.or_else(|| config.network.engine_cache());
+        }
+        here.cache = here.cache.or_else(EngineCache::of_user);
         let mut findings = vec![machine::board(&board)];
-        findings.extend(permissions::examine(&self.root));
-        findings.extend(gpu::examine(self, &board));
-        findings.extend(inputs::examine(self));
-        findings.extend(engine::examine(self));
-        findings.extend(machine::examine(self, &board));
+        findings.extend(permissions::examine(&self.root, &board, known));
+        findings.extend(gpu::examine(&here, &board));
+        findings.extend(inputs::examine(config.as_ref()));
+        findings.extend(engine::examine(&here, known));
+        findings.extend(machine::examine(&here, &board));
         findings.push(service::examine(&self.root));
         findings
-    }
-
-    /// Where engines are kept.
-    fn cache(&self) -> Option<EngineCache> {
-        self.cache.clone().or_else(EngineCache::of_user)
     }
 }

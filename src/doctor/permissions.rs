@@ -4,11 +4,20 @@
 //! (`JetPack` 6: `/dev/nvgpu`, `/dev/dri/renderD*`); without them CUDA says only that there is no device.
 
 use super::Finding;
+use crate::board::Board;
+use crate::daemon::{Config, SourceConfig};
 use rustix::fs::Access;
 use std::path::{Path, PathBuf};
 
-pub(super) fn examine(root: &Path) -> Vec<Finding> {
-    vec![nodes(root, "camera nodes", &CAMERAS), nodes(root, "GPU nodes", &GPU), groups(root)]
+pub(super) fn examine(root: &Path, board: &Board, config: Option<&Config>) -> Vec<Finding> {
+    let cameras = config.is_some_and(|config| matches!(config.source, SourceConfig::V4l2(_)));
+    // The render nodes of other makers' GPUs are none of ours.
+    let nvidia = board.identity.tegra().is_some() || !board.discrete_gpus.is_empty();
+    vec![
+        nodes(root, "camera nodes", &CAMERAS, cameras),
+        nodes(root, "GPU nodes", &GPU, nvidia),
+        groups(root),
+    ]
 }
 
 /// Where cameras are.
@@ -26,7 +35,8 @@ const GPU: [&str; 8] = [
     "dev/dri/renderD*",
 ];
 
-fn nodes(root: &Path, subject: &'static str, patterns: &[&str]) -> Finding {
+/// `needed`: whether something here cannot do without them.
+fn nodes(root: &Path, subject: &'static str, patterns: &[&str], needed: bool) -> Finding {
     let all: Vec<PathBuf> = patterns
         .iter()
         .filter_map(|pattern| {
@@ -48,11 +58,14 @@ fn nodes(root: &Path, subject: &'static str, patterns: &[&str]) -> Finding {
     if closed.is_empty() {
         return Finding::good(subject, format!("{} can be opened", all.len()));
     }
-    Finding::problem(
-        subject,
-        format!("{} of {} cannot be opened: {}", closed.len(), all.len(), closed.join(", ")),
-        "`sudo usermod -aG video,render $USER`, and log in again (a service: `SupplementaryGroups=video render`)",
-    )
+    let found =
+        format!("{} of {} cannot be opened: {}", closed.len(), all.len(), closed.join(", "));
+    let mend = "`sudo usermod -aG video,render $USER`, and log in again (a service: `SupplementaryGroups=video render`)";
+    if needed {
+        Finding::problem(subject, found, mend)
+    } else {
+        Finding::warning(subject, found, mend)
+    }
 }
 
 /// Whether this process is in the groups that own the nodes.

@@ -61,7 +61,7 @@ pub trait Engine: Send {
     /// # Errors
     /// Tensors that the contract does not ask for or of another length, an index that lies outside
     /// what it indexes, a weight that is not finite, or a class table that cannot be labelled. The
-    /// engine then keeps what it was bound to before.
+    /// engine then keeps what it was bound to before, unless a device failed: then it is unbound.
     fn bind(&mut self, geometry: &GeometryInputs, labels: LabelOptions) -> Result<(), EngineError>;
 
     /// Runs one frame. `images` is f32 `[V, 3, H, W]` of the contract, normalised as it says; `output`

@@ -61,7 +61,7 @@ pub fn profile(
 ) -> Result<Profile, BuildError> {
     let frame = test.frame(&network.contract, &network.name)?;
     let (before, _) = machine.context.memory();
-    let mut engine = open_plan(plan.clone(), network, machine, cache)?;
+    let mut engine = open_plan(plan.clone(), network, machine, cache).map_err(BuildError::Run)?;
     let mut runner = Runner::new(&mut engine, &frame)?;
     let (after, _) = machine.context.memory();
     for _ in 0..WARM_UP {
@@ -78,7 +78,8 @@ pub fn profile(
     drop(engine);
 
     let layers = Arc::new(Mutex::new(Vec::new()));
-    let mut engine = open_profiled(plan, network, machine, cache, Arc::clone(&layers))?;
+    let mut engine = open_profiled(plan, network, machine, cache, Arc::clone(&layers))
+        .map_err(BuildError::Run)?;
     let mut runner = Runner::new(&mut engine, &frame)?;
     // What warming up was timed as does not count.
     layers.lock().unwrap_or_else(PoisonError::into_inner).clear();

@@ -54,7 +54,8 @@ pub enum RecipePrecision {
     Fp32,
     /// 16-bit floats where the network allows them.
     Fp16,
-    /// What the network's `QuantizeLinear` and `DequantizeLinear` say, 16-bit floats elsewhere.
+    /// What the network's `QuantizeLinear` and `DequantizeLinear` say; elsewhere 16-bit floats before `TensorRT` 10, the
+    /// network's own types from then on.
     Int8,
 }
 

@@ -1,7 +1,7 @@
 //! Opening an engine of the cache on the GPU.
 
 use super::build::NetworkFile;
-use super::cache::{CacheError, EngineCache, EngineKey, VerifiedPlan};
+use super::cache::{EngineCache, EngineKey, VerifiedPlan};
 use super::machine::OpenMachine;
 use super::{EngineDescription, EngineError, GpuEngine, GpuOptions};
 use occdepth_contract::hex;
@@ -37,14 +37,20 @@ pub(super) fn open_profiled(
     open(reading(plan, cache), sha256, &key, network, machine, cache, Some(layers))
 }
 
-/// The bytes of a plan; should they be wanted again, they are read and verified again.
+/// The bytes of a plan; should they be wanted again, they are read and verified again, and must be the same: what runs is
+/// what the ring says.
 fn reading(plan: VerifiedPlan, cache: &EngineCache) -> ReadPlan {
-    let (path, cache) = (plan.path, cache.clone());
+    let (path, cache, sha256) = (plan.path, cache.clone(), plan.manifest.plan_sha256);
     let mut first = Some(plan.bytes);
     Box::new(move || {
-        let again = || cache.read(&path).map(|plan| plan.bytes);
-        let bytes: Result<_, CacheError> = first.take().map_or_else(again, Ok);
-        Ok(bytes?)
+        if let Some(bytes) = first.take() {
+            return Ok(bytes);
+        }
+        let plan = cache.read(&path)?;
+        if plan.manifest.plan_sha256 == sha256 {
+            return Ok(plan.bytes);
+        }
+        Err(format!("{}: another engine was built meanwhile: start again", path.display()).into())
     })
 }
 
@@ -60,8 +66,10 @@ pub(super) fn open_fresh(
     cache: &EngineCache,
 ) -> Result<GpuEngine, EngineError> {
     let sha256 = Sha256::digest(plan).into();
-    let plan = plan.to_vec();
-    open(Box::new(move || Ok(plan.clone())), sha256, key, network, machine, cache, None)
+    let mut plan = Some(plan.to_vec());
+    let read =
+        move || plan.take().ok_or_else(|| "the GPU's context was lost during the test".into());
+    open(Box::new(read), sha256, key, network, machine, cache, None)
 }
 
 fn open(

@@ -34,6 +34,7 @@ impl Script {
             format: PixelFormat::Grey8,
             colour: YuvEncoding::default(),
             rate_hz: Some(10.0),
+            paced: true,
         };
         Self { description, pictures: crate::pictures(2), events: events.to_vec(), calls: 0 }
     }

@@ -31,6 +31,7 @@ fn each_field_makes_another_engine_and_is_named() {
         ("tf32", with(|recipe| recipe.tf32 = true)),
         ("optimization_level", with(|recipe| recipe.optimization_level = 5)),
         ("workspace_mib", with(|recipe| recipe.workspace_mib = Some(512))),
+        ("board", with(|recipe| recipe.board = Some("orin-nano-8gb".into()))),
         ("dla_core", with(|recipe| recipe.dla_core = Some(0))),
         ("gpu_fallback", with(|recipe| recipe.gpu_fallback = true)),
         ("profiling", with(|recipe| recipe.profiling = ProfilingDetail::Detailed)),
@@ -49,7 +50,6 @@ fn each_field_makes_another_engine_and_is_named() {
 fn what_is_not_the_engines_does_not_change_it() {
     let mut elsewhere = recipe();
     elsewhere.network = Some("elsewhere/street.onnx".into());
-    elsewhere.board = Some("orin-nano-8gb".into());
     let other = EngineKey::new([7; 32], &elsewhere, "10.3.0", "12.6", "540.4.0", orin());
     assert_eq!(other.digest(), key().digest());
 }

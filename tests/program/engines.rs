@@ -191,7 +191,7 @@ fn a_full_examination_runs_frames_and_writes_a_report() {
     let document: Value = serde_json::from_str(&fs::read_to_string(&report).unwrap()).unwrap();
     assert!(document["run"]["grids"].as_u64().unwrap() > 0, "{document}");
     assert!(document["run"]["stages"]["infer"]["p99_ms"].as_f64().unwrap() > 0.0);
-    assert!(document["run"]["course"].as_array().unwrap().len() >= 2);
+    assert!(!document["run"]["course"].as_array().unwrap().is_empty());
     assert!(document["check"]["largest_error"].as_f64().unwrap() < 1e-3);
     assert!(document["build"]["skipped"].is_string());
     // Nothing that says whose machine this is.

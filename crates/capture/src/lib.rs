@@ -118,8 +118,10 @@ pub struct SourceDescription {
     pub format: PixelFormat,
     /// What luma and chroma of both views mean.
     pub colour: YuvEncoding,
-    /// Nominal pairs a second; `None` when the source is not paced.
+    /// Nominal pairs a second; `None` where nobody says, or the source is not paced.
     pub rate_hz: Option<f64>,
+    /// Whether pairs come in their own time, so that a late reader loses some: cameras, and replays by the clock.
+    pub paced: bool,
 }
 
 /// What a call to [`FrameSource::next`] brought.

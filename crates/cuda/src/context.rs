@@ -53,6 +53,9 @@ impl Context {
     /// Free and total memory of the device, bytes; zeros where the driver does not say.
     pub fn memory(&self) -> (usize, usize) {
         let (mut free, mut total) = (0, 0);
+        if self.make_current().is_err() {
+            return (0, 0);
+        }
         // SAFETY: both are valid for the call.
         let code = unsafe { (self.device.driver.memory_info)(&raw mut free, &raw mut total) };
         if code == 0 { (free, total) } else { (0, 0) }

@@ -88,6 +88,9 @@ pub enum CudaError {
         /// What there should be.
         expected: String,
     },
+    /// `TensorRT` refuses the plan: it is of another version or GPU, or damaged.
+    #[error("the plan is refused: {0}")]
+    Plan(String),
     /// The network failed on the GPU.
     #[error("the network failed on the GPU: {0}")]
     Network(String),
@@ -112,9 +115,14 @@ pub enum CudaError {
 pub const MINIMUM_CUDA: &str = "11.4";
 
 impl CudaError {
-    /// Whether the next frame may succeed without anything being done about it.
+    /// Whether the next frame may succeed without anything being done about it: the context is another one by now, or a
+    /// launch was refused, memory was wanting, the network failed, and the context is whole.
     pub fn is_recoverable(&self) -> bool {
-        matches!(self, Self::Recovered { .. })
+        match self {
+            Self::Recovered { .. } | Self::OutOfMemory { .. } | Self::Network(_) => true,
+            Self::Call { .. } => !self.is_sticky(),
+            _ => false,
+        }
     }
 
     /// Whether the context is useless from now on: every later call fails with the same error.
@@ -126,6 +134,8 @@ impl CudaError {
         matches!(
             code,
             214 // ECC_UNCORRECTABLE
+            | 220 // NVLINK_UNCORRECTABLE
+            | 226 // CONTAINED
             | 700 // ILLEGAL_ADDRESS
             | 702 // LAUNCH_TIMEOUT
             | 709 // CONTEXT_IS_DESTROYED
@@ -136,6 +146,7 @@ impl CudaError {
             | 717 // INVALID_ADDRESS_SPACE
             | 718 // INVALID_PC
             | 719 // LAUNCH_FAILED
+            | 911 // EXTERNAL_DEVICE
             | 999 // UNKNOWN
         )
     }

@@ -87,6 +87,7 @@ impl Directory {
             format: PixelFormat::Rgb8,
             colour: YuvEncoding::default(),
             rate_hz: timeline.rate_hz().filter(|_| options.pacing == Pacing::Clock),
+            paced: options.pacing == Pacing::Clock,
         };
         let maker = FileReader { pairs, timeline, decoder, size };
         let replay = Replay::new(

@@ -6,7 +6,7 @@ use occdepth::board::{Board, Root, Sensors};
 use occdepth::capture::Capture;
 use occdepth::causes::WithCauses;
 use occdepth::daemon::{
-    self, Config, EngineChoice, GridConfig, NetworkConfig, SourceConfig, StatusConfig,
+    self, BuildPolicy, Config, EngineChoice, GridConfig, NetworkConfig, SourceConfig, StatusConfig,
     StreamConfig, open_engine, open_perception, open_source,
 };
 use occdepth::decalibration::WatchConfig;
@@ -53,18 +53,23 @@ pub(super) fn run(
 ) -> Result<(), Failure> {
     let stop = setup::stop_on_signals()?;
     let directory = PrivateDirectory::new("doctor")?;
-    let config = configuration(examination, &directory)?;
+    let mut config = configuration(examination, &directory)?;
     let say = |line: &str| if as_json { Ok(()) } else { output::print_line(line) };
     if !as_json {
         output::print(super::text(findings).as_bytes())?;
     }
 
     say("building the engine")?;
-    let built = built(&config.network, examination, &stop);
+    let built = built(&config.network, &stop);
+    // What could not be built just now is not tried again by whoever opens the engine.
+    config.network.build = BuildPolicy::Never;
+    let unless_stopped = |work: &dyn Fn() -> Result<Value, String>| {
+        if stop.load(Ordering::Relaxed) { Err("stopped".into()) } else { work() }
+    };
     say("checking its answers")?;
-    let checked = checked(&config.network);
+    let checked = unless_stopped(&|| checked(&config.network));
     say(&format!("running frames for {:.0} s", arguments.seconds))?;
-    let ran = ran(&config, arguments.seconds, &stop);
+    let ran = unless_stopped(&|| ran(&config, arguments.seconds, &stop));
 
     let mut problems = findings.iter().filter(|f| f.verdict == Verdict::Problem).count();
     let mut section = |outcome: Result<Value, String>| match outcome {
@@ -85,7 +90,7 @@ pub(super) fn run(
         "run": section(ran),
     });
     report["problems"] = json!(problems);
-    let names = Names::of(examination, &directory);
+    let names = Names::of(examination, &config, &directory);
     names.redact(&mut report);
     output::write_file(&arguments.report, |out| {
         use std::io::Write as _;
@@ -130,7 +135,12 @@ fn configuration(
     };
     let config = Config::read(path)
         .map_err(|error| Failure::configuration("bad configuration").because(error))?;
-    Ok(Config { stream, ..config })
+    let mut network = config.network;
+    if let Some(cache) = &examination.cache {
+        network.cache = Some(cache.directory().to_owned());
+    }
+    network.tensorrt = examination.tensorrt.clone().or(network.tensorrt);
+    Ok(Config { stream, network, ..config })
 }
 
 /// What the board says of itself, without what would tell one board from another.
@@ -143,20 +153,23 @@ fn board(examination: &Examination) -> Value {
 }
 
 /// Builds the engine, or finds it; nothing to build where there is no GPU.
-fn built(
-    network: &NetworkConfig,
-    examination: &Examination,
-    stop: &Arc<AtomicBool>,
-) -> Result<Value, String> {
+fn built(network: &NetworkConfig, stop: &Arc<AtomicBool>) -> Result<Value, String> {
+    let skipped = |reason: &str| Ok(json!({ "skipped": reason }));
+    if network.engine == EngineChoice::Cpu {
+        return skipped("the configuration asks for the CPU, which needs no build");
+    }
+    let auto = network.engine == EngineChoice::Auto;
     match OpenMachine::open(network.tensorrt.as_deref()) {
         Ok(_) => {}
-        Err(error) if error.is_without_gpu() => {
-            return Ok(json!({ "skipped": "no NVIDIA GPU: the CPU engine needs no build" }));
+        Err(error) if error.is_without_gpu() && auto => {
+            return skipped("no NVIDIA GPU: the CPU engine needs no build");
+        }
+        Err(error) if error.is_without_tensorrt() && auto && network.tensorrt.is_none() => {
+            return skipped("no TensorRT: the CPU engine needs no build");
         }
         Err(error) => return Err(WithCauses(&error).to_string()),
     }
-    let cache = network.engine_cache().or_else(|| examination.cache.clone());
-    let cache = cache.ok_or("no place for engines is known")?;
+    let cache = network.engine_cache().ok_or("no place for engines is known")?;
     let recipe = network.recipe().map_err(|error| WithCauses(&error).to_string())?;
     let request = BuildRequest {
         recipe: &recipe,
@@ -191,7 +204,10 @@ fn checked(network: &NetworkConfig) -> Result<Value, String> {
     if !comparison.passed() {
         return Err(format!("the engine gives wrong answers: {document}"));
     }
-    if engine.frames().is_some() {
+    let on_gpu = engine.frames().is_some();
+    // Two engines at once may be more than a small board has memory for.
+    drop(engine);
+    if on_gpu {
         // A network whose images do not fit the synthetic street's cameras cannot be compared on it.
         document["equal_labels"] = match agreement(network) {
             Ok(share) => json!(share),
@@ -262,7 +278,7 @@ fn ran(config: &Config, seconds: f64, stop: &Arc<AtomicBool>) -> Result<Value, S
             Err(format!("no grid in {seconds:.0} s: {document}"))
         }
         Ok(_) => Ok(document),
-        Err(error) => Err(WithCauses(&error).to_string()),
+        Err(error) => Err(format!("{}: {document}", WithCauses(&error))),
     }
 }
 
@@ -287,9 +303,13 @@ fn reading(sensors: &mut Sensors, at: Duration, grids: u64) -> Value {
 struct Names(Vec<(String, &'static str)>);
 
 impl Names {
-    fn of(examination: &Examination, directory: &PrivateDirectory) -> Self {
-        let folder = |path: &std::path::Path| path.parent().map(|path| path.display().to_string());
-        let cache = examination.cache.as_ref().map(|cache| cache.directory().display().to_string());
+    fn of(examination: &Examination, config: &Config, directory: &PrivateDirectory) -> Self {
+        let folder = |path: &std::path::Path| {
+            let whole = path.canonicalize().ok()?;
+            Some(whole.parent()?.display().to_string())
+        };
+        let cache = config.network.engine_cache();
+        let cache = cache.map(|cache| cache.directory().display().to_string());
         let home = std::env::var("HOME").ok();
         let host = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
         let mut names = vec![

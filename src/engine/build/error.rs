@@ -75,7 +75,7 @@ pub enum BuildError {
     Cache(#[from] CacheError),
     /// The build was stopped.
     #[error(
-        "the build was stopped after {seconds:.0} s; nothing was kept but the timing cache of earlier builds"
+        "the build was stopped after {seconds:.0} s; nothing was kept but what was measured, for the next build"
     )]
     Cancelled {
         /// How long it had run.

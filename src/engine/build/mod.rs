@@ -24,6 +24,7 @@ pub use plan::Typing;
 pub use resources::{Memory, Needs, disk_available, memory_available};
 pub use test::{compare, test};
 
+use crate::causes::WithCauses;
 use crate::engine::cache::{EngineCache, Manifest, PartialFile};
 use crate::engine::machine::{OpenMachine, board_workspace_mib};
 use crate::engine::recipe::Recipe;
@@ -84,11 +85,15 @@ pub fn build(
     for leftover in cache.clean(&lock)? {
         log::info!("removed {}: a killed build left it", leftover.display());
     }
-    if !request.force
-        && let Ok(plan) = cache.open(&network.name, &key)
-    {
-        let notes = Vec::new();
-        return Ok(Built { path: plan.path, manifest: plan.manifest, fresh: false, notes });
+    if !request.force {
+        match cache.open(&network.name, &key) {
+            Ok(plan) => {
+                let notes = Vec::new();
+                return Ok(Built { path: plan.path, manifest: plan.manifest, fresh: false, notes });
+            }
+            Err(error) if error.build_helps() => log::info!("building: {}", WithCauses(&error)),
+            Err(error) => return Err(error.into()),
+        }
     }
     let needs = Needs::of_network(network.bytes, network.running_bytes(recipe.precision));
     needs.check_disk(cache.directory())?;
@@ -103,7 +108,8 @@ pub fn build(
     network.check_unchanged()?;
     observer.step(Step::Testing);
     let build_s = start.elapsed().as_secs_f64();
-    let mut engine = open_fresh(&compiled.plan, &key, &network, &machine, cache)?;
+    let mut engine =
+        open_fresh(&compiled.plan, &key, &network, &machine, cache).map_err(BuildError::Run)?;
     let self_test = test(&mut engine, &network, self_test, recipe)?;
     drop(engine);
 

@@ -30,6 +30,8 @@ pub struct EngineKey {
     pub optimization_level: u8,
     /// Scratch memory it could use, MiB, as the recipe says; None: chosen at the build.
     pub workspace_mib: Option<u32>,
+    /// The board whose profile bounds the workspace, where the recipe names one.
+    pub board: Option<String>,
     /// The DLA that runs what it can.
     pub dla_core: Option<u8>,
     /// Whether the GPU runs what the DLA cannot.
@@ -83,6 +85,7 @@ impl EngineKey {
             tf32: recipe.tf32,
             optimization_level: recipe.optimization_level,
             workspace_mib: recipe.workspace_mib,
+            board: recipe.board.clone(),
             dla_core: recipe.dla_core,
             gpu_fallback: recipe.gpu_fallback,
             profiling: recipe.profiling,
@@ -115,6 +118,7 @@ impl EngineKey {
                 ("tf32", key.tf32.to_string()),
                 ("optimization_level", key.optimization_level.to_string()),
                 ("workspace_mib", optional(key.workspace_mib.map(|mib| mib.to_string()))),
+                ("board", optional(key.board.clone())),
                 ("dla_core", optional(key.dla_core.map(|core| core.to_string()))),
                 ("gpu_fallback", key.gpu_fallback.to_string()),
                 ("profiling", format!("{:?}", key.profiling)),

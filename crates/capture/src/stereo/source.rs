@@ -182,6 +182,7 @@ impl StereoCameras {
                 format: coding.pixel_format(),
                 colour,
                 rate_hz,
+                paced: true,
             },
             layout,
             rate,

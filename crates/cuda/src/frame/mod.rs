@@ -355,8 +355,8 @@ impl FramePath {
         work: impl FnOnce(&mut Session, &FrameOptions) -> Result<T, CudaError>,
     ) -> Result<T, CudaError> {
         let session = self.session.as_mut().ok_or_else(lost)?;
-        session.context().make_current()?;
-        let error = match work(session, &self.options) {
+        let current = session.context().make_current();
+        let error = match current.and_then(|()| work(session, &self.options)) {
             Ok(value) => return Ok(value),
             // Said wrongly, not done wrongly.
             Err(error @ CudaError::Shape { .. }) => return Err(error),

@@ -61,7 +61,7 @@ pub unsafe trait DeviceNetwork: Send {
     /// Queues a run on `stream`, which is one of CUDA's.
     ///
     /// # Safety
-    /// Every tensor must have its address, and nothing else may use these buffers until the run is done.
+    /// Every tensor must have its address, and nothing may write to these buffers until the run is done, and nothing may read the outputs.
     ///
     /// # Errors
     /// When the run cannot be queued; `stream` is then still usable, unless the context is lost.

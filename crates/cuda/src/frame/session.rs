@@ -258,6 +258,7 @@ impl Session {
         // A plan is remembered by the frame path; the mask is on the device.
         let kept = LabelPlan { hidden: None, planes: plan.planes.clone(), ..*plan };
         self.slots = [None, None];
+        self.staged = None;
         self.label = Some(Label { plan: kept, kernel, hidden });
         for nth in 0..2 {
             let slot = self.slot(options)?;
@@ -292,6 +293,10 @@ impl Session {
                 self.stream.upload_now(&bytes, &new)?;
                 *buffer = Some(new);
             }
+        }
+        // Should what follows fail, no slot keeps addresses of the tables that go now.
+        for slot in self.slots.iter_mut().flatten() {
+            slot.pair = None;
         }
         let kept = RectifyPlan { samples: [None, None], ..*plan };
         self.rectify = Some(Rectify { plan: kept, kernel, samples });

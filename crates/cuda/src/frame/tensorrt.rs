@@ -63,7 +63,7 @@ impl NetworkSource for PlanSource {
         if let Some(core) = self.dla_core {
             runtime.set_dla_core(core).map_err(failed)?;
         }
-        let engine = runtime.deserialize(&plan).map_err(failed)?;
+        let engine = runtime.deserialize(&plan).map_err(refused)?;
         let mut network = EngineNetwork::new(&engine)?;
         if let Some(layers) = &self.layers {
             network.profile(Arc::clone(layers))?;
@@ -152,6 +152,18 @@ fn tensor(io: &IoTensor) -> Result<Tensor, CudaError> {
     let values =
         io.shape.volume().ok_or_else(|| shape(format!("{:?}", io.shape), "a static shape"))?;
     Ok(Tensor { is_input: io.mode == TensorIoMode::Input, kind, values, name })
+}
+
+/// A plan that is refused, unless it was only memory that was wanting.
+#[expect(clippy::needless_pass_by_value, reason = "for `map_err`")]
+fn refused(error: TensorRtError) -> CudaError {
+    let memory = |message: &String| message.to_lowercase().contains("memory");
+    let text = with_causes(&error);
+    if error.messages().iter().any(memory) {
+        CudaError::Network(text)
+    } else {
+        CudaError::Plan(text)
+    }
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "for `map_err`")]
