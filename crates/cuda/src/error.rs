@@ -102,6 +102,9 @@ pub enum CudaError {
         #[source]
         cause: Box<CudaError>,
     },
+    /// A call after [`CudaError::Lost`].
+    #[error("the GPU's context was lost; this process cannot use it any more")]
+    Gone,
     /// As [`CudaError::Recovered`], but the context could not be made anew, or was only just.
     #[error("the GPU failed and does not recover")]
     Lost {

@@ -411,5 +411,5 @@ impl std::fmt::Debug for FramePath {
 }
 
 fn lost() -> CudaError {
-    CudaError::Network("the GPU's context was lost; this process cannot use it any more".into())
+    CudaError::Gone
 }
