@@ -525,8 +525,8 @@ fn libraries_that_are_missing_are_named() {
     }
     let other = tempfile::tempdir().unwrap();
     let other = FakeTensorRt::cached(V8_6, &libraries(), other.path()).unwrap();
-    fs::copy(other.parser, machine.tensorrt().join("libnvonnxparser.so.10")).unwrap();
-    refused(&machine.build(&[]), 1, &["libnvonnxparser"]);
+    fs::copy(other.parser, machine.tensorrt().join("libnvonnxparser.so.8")).unwrap();
+    refused(&machine.build(&[]), 1, &["libnvonnxparser.so.10", "10.3.0"]);
 }
 
 /// Waits for what must come within a minute.
