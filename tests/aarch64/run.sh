@@ -67,13 +67,19 @@ weigh() {
 # precision, and no SVE, which they have not either.
 run_tests() {
     install qemu-user-static
-    local library=$work/exec.so emulator
+    # The emulator looks here first for what a program opens. The loader must find its own C library where it looks,
+    # in /lib/aarch64-linux-gnu: if Debian's libc6:arm64 lies there on the host, the two do not fit, and the first
+    # thread is never made.
+    local library=$work/exec.so sysroot=$work/sysroot emulator
+    mkdir -p "$sysroot/lib"
+    ln -sf /usr/aarch64-linux-gnu/lib/ld-linux-aarch64.so.1 "$sysroot/lib/"
+    ln -sfn /usr/aarch64-linux-gnu/lib "$sysroot/lib/aarch64-linux-gnu"
     emulator=$(command -v qemu-aarch64-static)
     # Properties are tried on 8 inputs instead of 256 where a test names no number; on the host, on all of them.
     export QEMU_CPU=cortex-a76 PROPTEST_CASES=8
     aarch64-linux-gnu-gcc -std=gnu11 -O2 -Wall -Wextra -Werror -shared -fPIC -o "$library" \
-        -D "EMULATOR=\"$emulator\"" -D 'SYSROOT="/usr/aarch64-linux-gnu"' -D "SELF=\"$library\"" "$here/exec.c" -ldl
-    export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER="$emulator -L /usr/aarch64-linux-gnu -E LD_PRELOAD=$library"
+        -D "EMULATOR=\"$emulator\"" -D "SYSROOT=\"$sysroot\"" -D "SELF=\"$library\"" "$here/exec.c" -ldl
+    export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER="$emulator -L $sysroot -E LD_PRELOAD=$library"
 
     local skip=() left_out=0 name reason
     while read -r name reason; do
