@@ -66,7 +66,9 @@ weigh() {
 # Cortex-A76 is the emulated processor nearest to those of an Orin (Cortex-A78AE): ARMv8.2 with dot products and half
 # precision, and no SVE, which they have not either.
 run_tests() {
-    install qemu-user-static
+    install qemu-user-static g++-aarch64-linux-gnu
+    # What tests compile themselves (libraries that stand for those of CUDA and TensorRT) is for the emulated processor.
+    export CC=aarch64-linux-gnu-gcc CXX=aarch64-linux-gnu-g++
     # The emulator looks here first for what a program opens. The loader must find its own C library where it looks,
     # in /lib/aarch64-linux-gnu: if Debian's libc6:arm64 lies there on the host, the two do not fit, and the first
     # thread is never made.
