@@ -112,7 +112,9 @@ fn a_library_that_needs_a_missing_one_is_installed_and_unusable() {
     }
     let directory = tempfile::tempdir().expect("a directory");
     let run = |arguments: &[&str]| {
-        let status = std::process::Command::new("cc").args(arguments).status().expect("cc runs");
+        let compiler = std::env::var_os("CC").unwrap_or_else(|| "cc".into());
+        let status = std::process::Command::new(compiler).args(arguments).status();
+        let status = status.expect("the C compiler runs");
         assert!(status.success());
     };
     let source = directory.path().join("empty.c");
