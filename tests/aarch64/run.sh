@@ -68,7 +68,8 @@ weigh() {
 run_tests() {
     install qemu-user-static g++-aarch64-linux-gnu
     # What tests compile themselves (libraries that stand for those of CUDA and TensorRT) is for the emulated processor.
-    export CC=aarch64-linux-gnu-gcc CXX=aarch64-linux-gnu-g++
+    # Build scripts run here and ask for HOST_CC first.
+    export CC=aarch64-linux-gnu-gcc CXX=aarch64-linux-gnu-g++ HOST_CC=cc HOST_CXX=c++
     # The emulator looks here first for what a program opens. The loader must find its own C library where it looks,
     # in /lib/aarch64-linux-gnu: if Debian's libc6:arm64 lies there on the host, the two do not fit, and the first
     # thread is never made.
