@@ -182,7 +182,7 @@ impl Pipeline {
             Ok(Overlapped::Idle) => Ok(Step::Idle),
             Ok(Overlapped::Ended) => Ok(Step::Ended),
             Err(OverlapError::Capture(error)) => Err(error.into()),
-            Err(OverlapError::Frame(error)) => Err(error.into()),
+            Err(OverlapError::Frame(error) | OverlapError::Pair(error)) => Err(error.into()),
         }
     }
 

@@ -34,6 +34,8 @@ struct InFlight {
 #[derive(Debug)]
 enum Held {
     Fault(CaptureError),
+    /// A pair that could not be taken.
+    Pair(FrameError),
     Ended,
 }
 
@@ -58,7 +60,10 @@ pub(crate) enum Overlapped {
 #[derive(Debug)]
 pub(crate) enum OverlapError {
     Capture(CaptureError),
+    /// A frame is lost, and whatever the engine had.
     Frame(FrameError),
+    /// One pair is lost, and nothing else.
+    Pair(FrameError),
 }
 
 impl From<FrameError> for OverlapError {
@@ -93,6 +98,7 @@ impl Overlap {
         if self.in_flight.is_none() {
             match self.held.take() {
                 Some(Held::Fault(error)) => return Err(OverlapError::Capture(error)),
+                Some(Held::Pair(error)) => return Err(OverlapError::Pair(error)),
                 Some(Held::Ended) if self.waiting.is_none() => {
                     self.held = Some(Held::Ended);
                     return Ok(Overlapped::Ended);
@@ -147,10 +153,11 @@ impl Overlap {
                         Ok(()) => {
                             self.waiting = Some(older.map_or(pair, |older| pair.after(&older)));
                         }
-                        // One pair is lost, as it would be without an overlap; the frame in flight is not.
-                        Err(FrameError::Rectify(error)) => {
+                        // One pair is lost, as it would be without an overlap; the frame in flight is not. It is
+                        // said when that is published.
+                        Err(error @ FrameError::Rectify(_)) => {
                             self.waiting = older;
-                            log::trace!("a pair was dropped: {error}");
+                            self.held = Some(Held::Pair(error));
                         }
                         Err(error) => return Err(error.into()),
                     }

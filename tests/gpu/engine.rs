@@ -6,7 +6,9 @@
 use crate::cases::{self, label};
 use crate::fakes::{can_fake, is_child, libraries, on_fakes, skip};
 use occdepth::capture::synthetic::{Synthetic, SyntheticOptions};
-use occdepth::capture::{Capture, FrameSource, Pacing, PixelFormat};
+use occdepth::capture::{
+    Capture, CaptureError, FrameSource, Pacing, PixelFormat, SourceDescription,
+};
 use occdepth::daemon::{GridConfig, StreamConfig};
 use occdepth::decalibration::WatchConfig;
 use occdepth::engine::{BUNDLED_NETWORK, Engine, EngineDescription, GpuEngine, GpuOptions};
@@ -289,8 +291,62 @@ fn wanted(frames: u64, rate_hz: f64) -> Vec<[Vec<u8>; 2]> {
     wanted
 }
 
+/// A street of which one pair is cut off.
+#[derive(Debug)]
+struct CutOff {
+    street: Synthetic,
+    pairs: u64,
+    /// Counted from 1.
+    bad: u64,
+}
+
+impl FrameSource for CutOff {
+    fn description(&self) -> &SourceDescription {
+        self.street.description()
+    }
+
+    fn next(&mut self, timeout: Duration) -> Result<Capture<'_>, CaptureError> {
+        let Capture::Frame(mut pair) = self.street.next(timeout)? else {
+            return Ok(Capture::Ended);
+        };
+        self.pairs += 1;
+        if self.pairs == self.bad {
+            pair.left.plane.data = &pair.left.plane.data[..10];
+        }
+        Ok(Capture::Frame(pair))
+    }
+}
+
+#[test]
+fn a_pair_that_cannot_be_taken_is_said_and_costs_no_other() {
+    let test = "engine::a_pair_that_cannot_be_taken_is_said_and_costs_no_other";
+    with_fake(test, VERSIONS[1], &[], || {
+        const FRAMES: u64 = 6;
+        // The first is taken while nothing is in flight, the third while a frame is.
+        for bad in [1, 3] {
+            let rig = demo_rig().unwrap();
+            let directory = tempfile::tempdir().unwrap();
+            let street = source(&rig, PixelFormat::Yuyv, FRAMES, 10.0);
+            let mut pipeline = pipeline(CutOff { street, pairs: 0, bad }, directory.path());
+            let (mut grids, mut failures) = (0, 0);
+            loop {
+                match pipeline.step(Duration::from_secs(30)) {
+                    Ok(Step::Published { .. }) => grids += 1,
+                    Ok(Step::Ended) => break,
+                    Ok(Step::Idle) => panic!("an unpaced source is never idle"),
+                    Err(error) => {
+                        assert!(error.is_recoverable(), "{error:?}");
+                        failures += 1;
+                    }
+                }
+            }
+            assert_eq!((grids, failures), (FRAMES - 1, 1), "pair {bad}");
+        }
+    });
+}
+
 /// The product on the fake GPU, its stream at `s.sock` in `directory`.
-fn pipeline(source: Synthetic, directory: &std::path::Path) -> Pipeline {
+fn pipeline(source: impl FrameSource + 'static, directory: &std::path::Path) -> Pipeline {
     let rig = demo_rig().unwrap();
     let mut perception = Perception::new(
         &rig,
