@@ -91,6 +91,9 @@ pub(crate) fn libraries() -> PathBuf {
 
 fn build() -> PathBuf {
     let mut hash = Sha256::new();
+    // What was compiled for another processor, or by another compiler, is something else.
+    hash.update(std::env::consts::ARCH);
+    hash.update(compiler());
     for (name, text) in SOURCES {
         hash.update(name);
         hash.update(text);
