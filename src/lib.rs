@@ -21,6 +21,7 @@
 //! | [`daemon`] | configuration, and a pipeline assembled from it |
 //! | [`stages`] | where the time went |
 //! | [`rig`] | reading rig files |
+//! | [`toml_file`] | why a configuration or a recipe is refused |
 //! | [`doctor`] | every precondition of running here, with a verdict and a mend |
 //! | [`causes`] | errors with their causes, for logs and reports |
 //! | [`board`] | the board that the program runs on: profiles, sensors, what is installed |
@@ -69,6 +70,7 @@ pub mod publish;
 pub mod rectify;
 pub mod rig;
 pub mod stages;
+pub mod toml_file;
 
 use crate::capture::{Capture, CaptureError, FrameSource, monotonic_ns};
 use crate::overlap::{Overlap, OverlapError, Overlapped};

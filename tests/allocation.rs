@@ -2,6 +2,10 @@
 #![allow(unsafe_code, reason = "a counting allocator is an unsafe trait")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "support/counting.rs"]
+mod counting;
+
+use counting::{allocations, uncounted};
 use occdepth::capture::FrameSource;
 use occdepth::capture::synthetic::{Synthetic, SyntheticOptions};
 use occdepth::capture::{BayerOrder, Image, Pacing, PixelFormat, Plane, YuvEncoding};
@@ -21,50 +25,7 @@ use occdepth_geometry::ImageSize;
 use occdepth_geometry::fit::{Fit, NetworkCamera, NetworkCameras};
 use occdepth_geometry::network::{GeometryInputs, View};
 use occdepth_geometry::rectification::RemapTable;
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::time::Duration;
-
-thread_local! {
-    /// Allocations of this thread while it is watched; `None` while it is not.
-    static WATCHED: Cell<Option<u64>> = const { Cell::new(None) };
-}
-
-struct Counting;
-
-// SAFETY: every call is passed on to `System` with its arguments unchanged, so `System`'s guarantees hold.
-// Counting touches only a constant-initialised thread-local without a destructor, which never allocates.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count();
-        // SAFETY: the caller's obligations are those of `System.alloc`.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: `pointer` came from `System`, through `alloc` or `realloc` with this layout.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        count();
-        // SAFETY: as for `dealloc`; the new size is the caller's obligation.
-        unsafe { System.realloc(pointer, layout, size) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-fn count() {
-    WATCHED.with(|watched| watched.set(watched.get().map(|count| count + 1)));
-}
-
-fn allocations(work: impl FnOnce()) -> u64 {
-    WATCHED.with(|watched| watched.set(Some(0)));
-    work();
-    WATCHED.with(Cell::take).unwrap()
-}
 
 /// An engine whose network is a table: logits that were there from the start, labelled as every engine labels.
 struct Canned {
@@ -112,10 +73,7 @@ impl Engine for Unwatched {
     }
 
     fn run(&mut self, images: &[f32], output: GridOutput<'_>) -> Result<EngineTimes, EngineError> {
-        let before = WATCHED.with(Cell::take);
-        let result = self.0.run(images, output);
-        WATCHED.with(|watched| watched.set(before));
-        result
+        uncounted(|| self.0.run(images, output))
     }
 }
 

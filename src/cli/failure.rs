@@ -1,5 +1,6 @@
 //! How the program fails: one clear line with the causes, a hint where there is one, and an exit code.
 
+use occdepth::causes::WithCauses;
 use std::error::Error;
 use std::fmt;
 
@@ -56,11 +57,8 @@ impl Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "error: {}", self.context)?;
-        let mut cause: Option<&(dyn Error + 'static)> =
-            self.source.as_deref().map(|source| source as &(dyn Error + 'static));
-        while let Some(error) = cause {
-            write!(f, ": {error}")?;
-            cause = error.source();
+        if let Some(source) = &self.source {
+            write!(f, ": {}", WithCauses(source.as_ref()))?;
         }
         if let Some(hint) = &self.hint {
             write!(f, "\nhint: {hint}")?;

@@ -20,6 +20,7 @@
 
 use super::cameras::CamerasConfig;
 use crate::decalibration::WatchConfig;
+use crate::toml_file::{self, TomlFileError};
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -210,37 +211,7 @@ pub struct StreamConfig {
 pub const SOURCE_TIMEOUT: Duration = Duration::from_millis(200);
 
 /// Why a configuration was refused.
-#[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
-    /// The file cannot be read.
-    #[error("cannot read the configuration {}", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
-    /// Not TOML, a key that is unknown or missing, or a value of the wrong type.
-    #[error("{}: {message}", path.display())]
-    Parse {
-        /// The file.
-        path: PathBuf,
-        /// Line, key, found and expected, in the parser's words.
-        message: String,
-    },
-    /// A value that cannot be meant.
-    #[error("{}: `{field}` is {found}, expected {expected}", path.display())]
-    Value {
-        /// The file.
-        path: PathBuf,
-        /// The key, with its table.
-        field: &'static str,
-        /// What the file says.
-        found: String,
-        /// What would be accepted.
-        expected: &'static str,
-    },
-}
+pub type ConfigError = TomlFileError;
 
 impl Config {
     /// Reads and checks the file at `path`.
@@ -248,8 +219,7 @@ impl Config {
     /// # Errors
     /// When it cannot be read, is not TOML, has unknown or missing keys, or values that cannot be meant.
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+        let text = toml_file::read(path)?;
         Self::parse(&text, path)
     }
 
@@ -258,10 +228,7 @@ impl Config {
     /// # Errors
     /// As [`Config::read`], but for reading.
     pub fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
-        let mut config: Self = toml::from_str(text).map_err(|error| ConfigError::Parse {
-            path: path.to_owned(),
-            message: error.to_string().trim_end().to_owned(),
-        })?;
+        let mut config: Self = toml_file::parse(text, path)?;
         config.resolve(path.parent().unwrap_or_else(|| Path::new("")));
         config.check(path)?;
         Ok(config)

@@ -14,8 +14,10 @@
 //! # Ok::<(), occdepth::engine::recipe::RecipeError>(())
 //! ```
 
+use crate::toml_file::{self, TomlFileError};
 use occdepth_contract::Precision;
 use serde::{Deserialize, Serialize};
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 /// How an engine is built. Relative paths are relative to the recipe's file.
@@ -73,37 +75,7 @@ pub enum ProfilingDetail {
 }
 
 /// Why a recipe was refused.
-#[derive(Debug, thiserror::Error)]
-pub enum RecipeError {
-    /// The file cannot be read.
-    #[error("cannot read the recipe {}", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
-    /// Not TOML, a key that is unknown or missing, or a value of the wrong type.
-    #[error("{}: {message}", path.display())]
-    Parse {
-        /// The file.
-        path: PathBuf,
-        /// Line, key, found and expected, in the parser's words.
-        message: String,
-    },
-    /// A value that cannot be meant.
-    #[error("{}: `{field}` is {found}, expected {expected}", path.display())]
-    Value {
-        /// The file.
-        path: PathBuf,
-        /// The key.
-        field: &'static str,
-        /// What the file says.
-        found: String,
-        /// What would be accepted.
-        expected: &'static str,
-    },
-}
+pub type RecipeError = TomlFileError;
 
 impl Recipe {
     /// The recipe of `network` (`None`: the bundled one) where nobody has written one: fp16, because that is what the
@@ -127,8 +99,7 @@ impl Recipe {
     /// # Errors
     /// When it cannot be read, is not TOML, has unknown or missing keys, or values that cannot be meant.
     pub fn read(path: &Path) -> Result<Self, RecipeError> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| RecipeError::Read { path: path.to_owned(), source })?;
+        let text = toml_file::read(path)?;
         Self::parse(&text, path)
     }
 
@@ -137,10 +108,7 @@ impl Recipe {
     /// # Errors
     /// As [`Recipe::read`], but for reading.
     pub fn parse(text: &str, path: &Path) -> Result<Self, RecipeError> {
-        let mut recipe: Self = toml::from_str(text).map_err(|error| RecipeError::Parse {
-            path: path.to_owned(),
-            message: error.to_string().trim_end().to_owned(),
-        })?;
+        let mut recipe: Self = toml_file::parse(text, path)?;
         let base = path.parent().unwrap_or_else(|| Path::new(""));
         if let Some(network) = &mut recipe.network {
             *network = base.join(&*network);
@@ -197,6 +165,12 @@ impl RecipePrecision {
             Self::Fp16 => Precision::Fp16,
             Self::Int8 => Precision::Int8,
         }
+    }
+}
+
+impl fmt::Display for RecipePrecision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
     }
 }
 

@@ -1,10 +1,9 @@
 //! Sensors that stay open.
 
+use crate::counting::allocations;
 use crate::tree::Tree;
 use occdepth::board::sensors::Fault;
 use occdepth::board::{Root, Sensors};
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 
 fn jetson() -> Tree {
     Tree::new(&[
@@ -98,50 +97,14 @@ fn a_sample_allocates_nothing() {
     let tree = jetson();
     for root in [tree.root(), Root::system()] {
         let mut sensors = Sensors::open(&root);
-        WATCHED.set(Some(0));
-        for _ in 0..100 {
-            sensors.sample();
-            std::hint::black_box(sensors.total_watts());
-        }
-        assert_eq!(WATCHED.replace(None), Some(0));
+        let allocated = allocations(|| {
+            for _ in 0..100 {
+                sensors.sample();
+                std::hint::black_box(sensors.total_watts());
+            }
+        });
+        assert_eq!(allocated, 0);
     }
     // The counter counts.
-    WATCHED.set(Some(0));
-    drop(std::hint::black_box(vec![0_u8; 100]));
-    assert!(WATCHED.replace(None) > Some(0));
-}
-
-thread_local! {
-    /// Allocations of this thread while it is watched; `None` while it is not.
-    static WATCHED: Cell<Option<u64>> = const { Cell::new(None) };
-}
-
-struct Counting;
-
-// SAFETY: every call is passed on to `System` with its arguments unchanged, so `System`'s guarantees hold.
-// Counting touches only a constant-initialised thread-local without a destructor, which never allocates.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count();
-        // SAFETY: the caller's obligations are those of `System.alloc`.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: `pointer` came from `System`, through `alloc` or `realloc` with this layout.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        count();
-        // SAFETY: as for `dealloc`; the new size is the caller's obligation.
-        unsafe { System.realloc(pointer, layout, size) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-fn count() {
-    WATCHED.with(|watched| watched.set(watched.get().map(|count| count + 1)));
+    assert!(allocations(|| drop(std::hint::black_box(vec![0_u8; 100]))) > 0);
 }

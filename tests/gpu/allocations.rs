@@ -1,45 +1,12 @@
 //! The GPU frame path allocates nothing on this side of the driver after it has been warmed up.
 
 use crate::cases::{self, Rig, frame};
+use crate::counting::allocations;
 use crate::fakes::on_fakes;
 use crate::network::CopySource;
 use crate::random::Random;
 use occdepth::capture::PixelFormat;
 use occdepth_cuda::{Device, FramePath, MemoryUse, ValueKind};
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
-
-thread_local! {
-    /// Allocations of this thread while it is watched; `None` while it is not.
-    static WATCHED: Cell<Option<u64>> = const { Cell::new(None) };
-}
-
-struct Counting;
-
-// SAFETY: every call is passed on to `System` with its arguments unchanged, so `System`'s guarantees hold. Counting
-// touches only a constant-initialised thread-local without a destructor, which never allocates.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        WATCHED.with(|watched| watched.set(watched.get().map(|count| count + 1)));
-        // SAFETY: the caller's obligations are those of `System.alloc`.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: `pointer` came from `System`, through `alloc` with this layout.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-/// Of this thread, during `work`.
-pub(crate) fn allocations(work: impl FnOnce()) -> u64 {
-    WATCHED.with(|watched| watched.set(Some(0)));
-    work();
-    WATCHED.with(Cell::take).unwrap()
-}
 
 #[test]
 fn frames_allocate_nothing() {

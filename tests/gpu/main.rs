@@ -12,6 +12,8 @@
 mod allocations;
 mod building;
 mod cases;
+#[path = "../support/counting.rs"]
+mod counting;
 mod engine;
 mod fakes;
 mod faults;

@@ -1,6 +1,7 @@
 //! Whether this machine can build an engine at all, asked before ten minutes are spent on it.
 
 use super::BuildError;
+use crate::board::{Root, memory};
 use std::path::Path;
 
 /// What a build needs of the machine, bytes. Estimates: nobody but the builder knows, and it does not say.
@@ -98,10 +99,7 @@ pub struct Memory {
 
 /// Memory that the system could give without swapping, bytes; None where it does not say.
 pub fn memory_available() -> Option<u64> {
-    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
-    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    kib.checked_mul(1024)
+    memory::read(&Root::system()).known().map(|memory| memory.available_bytes)
 }
 
 /// Space that this user may fill where `path` lies, bytes; None where it does not exist.

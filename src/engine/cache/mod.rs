@@ -27,7 +27,6 @@ pub use manifest::{Manifest, SelfTestRecord};
 pub use partial::PartialFile;
 
 use crate::causes::WithCauses;
-use crate::engine::recipe::RecipePrecision;
 use occdepth_contract::hex;
 use sha2::{Digest as _, Sha256};
 use std::io::{self, Read as _};
@@ -464,11 +463,4 @@ fn remove(path: &Path) -> Result<(), CacheError> {
         what: "remove it",
         source,
     })
-}
-
-/// The precision a name stands for, for those that have only names.
-impl std::fmt::Display for RecipePrecision {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.name())
-    }
 }
