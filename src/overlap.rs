@@ -172,8 +172,10 @@ impl Overlap {
 
     fn submit(&mut self, perception: &mut Perception) -> Result<(), FrameError> {
         let Some(pair) = self.waiting.take() else { return Ok(()) };
-        perception.submit()?;
+        let staging = perception.submit()?;
+        // The copy counts as rectification; waiting for the engine counts here.
         let capture = Duration::from_nanos(monotonic_ns().saturating_sub(pair.captured_ns()));
+        let capture = capture.saturating_sub(staging);
         self.in_flight = Some(InFlight { pair, capture, watch: None });
         Ok(())
     }

@@ -42,13 +42,16 @@ enum Rectification {
     /// Here.
     Host(Box<StereoRectifier>),
     /// Where the engine runs.
-    Device {
-        rectifier: DeviceRectifier,
-        /// Copying the last pair out of the camera's memory.
-        staging: Duration,
-        /// Capture time of the pair in flight, for the watch.
-        staged_ns: u64,
-    },
+    Device { rectifier: DeviceRectifier, staged: Staged, in_flight: Staged },
+}
+
+/// What is known of a pair that the engine has.
+#[derive(Clone, Copy, Debug, Default)]
+struct Staged {
+    /// Copying it out of the camera's memory.
+    staging: Duration,
+    /// When its left image was taken, for the watch.
+    captured_ns: u64,
 }
 
 /// Why a rig, a source and a network do not fit together.
@@ -152,8 +155,8 @@ impl Perception {
             let (rectifier, plan) =
                 DeviceRectifier::new(size, format, colour, &cameras, &normalisation)?;
             frames.fit(plan)?;
-            let staging = Duration::ZERO;
-            (Rectification::Device { rectifier, staging, staged_ns: 0 }, 0)
+            let [staged, in_flight] = [Staged::default(); 2];
+            (Rectification::Device { rectifier, staged, in_flight }, 0)
         } else {
             let rectifier = StereoRectifier::new(size, format, colour, &cameras, &normalisation)?;
             (Rectification::Host(Box::new(rectifier)), 2 * 3 * pixels)
@@ -244,31 +247,35 @@ impl Perception {
     /// Images that are not what the source promised, a device that fails, or an engine that does not overlap.
     pub fn stage(&mut self, frame: &StereoFrame<'_>) -> Result<(), FrameError> {
         let start = Instant::now();
-        let Rectification::Device { rectifier, staging, staged_ns } = &mut self.rectifier else {
+        let Rectification::Device { rectifier, staged, .. } = &mut self.rectifier else {
             return Err(FrameError::Sequential);
         };
         let pair = rectifier.pair(frame)?;
         self.engine.frames().ok_or(FrameError::Sequential)?.stage(&pair)?;
-        *staging = start.elapsed();
-        *staged_ns = frame.left_stamp.time_ns;
+        *staged = Staged { staging: start.elapsed(), captured_ns: frame.left_stamp.time_ns };
         Ok(())
     }
 
-    /// Starts on the staged pair; what was in flight must have been collected.
+    /// Starts on the staged pair; what was in flight must have been collected. Says how long that pair took to copy.
     ///
     /// # Errors
     /// Nothing staged, or a device that fails: see [`EngineError::is_recoverable`].
-    pub fn submit(&mut self) -> Result<(), FrameError> {
-        Ok(self.frames()?.submit()?)
+    pub fn submit(&mut self) -> Result<Duration, FrameError> {
+        self.frames()?.submit()?;
+        let Rectification::Device { staged, in_flight, .. } = &mut self.rectifier else {
+            return Err(FrameError::Sequential);
+        };
+        *in_flight = *staged;
+        Ok(in_flight.staging)
     }
 
-    /// Lets the watch, where there is one, look at the pair in flight, which the network runs on meanwhile. Once for each pair,
-    /// and before another one is staged. Says how long that took.
+    /// Lets the watch, where there is one, look at the pair in flight, which the network runs on meanwhile. Once for each pair.
+    /// Says how long that took.
     ///
     /// # Errors
     /// A device that fails; the frame is then lost.
     pub fn observe(&mut self) -> Result<Duration, FrameError> {
-        let Rectification::Device { staged_ns, .. } = self.rectifier else {
+        let Rectification::Device { in_flight, .. } = self.rectifier else {
             return Err(FrameError::Sequential);
         };
         let start = Instant::now();
@@ -279,7 +286,7 @@ impl Perception {
                 frames.images(part.start, &mut self.images[part])?;
             }
         }
-        watch.observe(&self.images, staged_ns);
+        watch.observe(&self.images, in_flight.captured_ns);
         Ok(start.elapsed())
     }
 
@@ -301,7 +308,7 @@ impl Perception {
         watch: Duration,
         logits: Option<&mut [f32]>,
     ) -> Result<StageTimes, FrameError> {
-        let Rectification::Device { staging, .. } = self.rectifier else {
+        let Rectification::Device { in_flight, .. } = self.rectifier else {
             return Err(FrameError::Sequential);
         };
         let frames = self.engine.frames().ok_or(FrameError::Sequential)?;
@@ -310,9 +317,11 @@ impl Perception {
             confidence: self.confidence.as_deref_mut(),
             logits,
         })?;
+        // The watch looks while the network runs: what goes beyond that is all that it adds to the frame's time.
+        let hidden = times.engine.infer + times.engine.label;
         Ok(StageTimes {
-            rectify: staging + times.rectify,
-            watch,
+            rectify: in_flight.staging + times.rectify,
+            watch: watch.saturating_sub(hidden),
             infer: times.engine.infer,
             label: times.engine.label,
             ..StageTimes::default()

@@ -8,11 +8,11 @@ use std::time::Duration;
 /// How long each stage of one frame took, as the frame thread saw it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StageTimes {
-    /// Waiting for the source and taking its pair.
+    /// Waiting for the source and taking its pair; with an engine that overlaps frames, waiting for the engine as well.
     pub capture: Duration,
     /// Camera pixels to the network's normalised planes, both views.
     pub rectify: Duration,
-    /// Watching the calibration on the rectified pair.
+    /// Watching the calibration on the rectified pair; beside a network that runs elsewhere, what goes beyond that.
     pub watch: Duration,
     /// Images in to logits out.
     pub infer: Duration,

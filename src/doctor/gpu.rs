@@ -16,7 +16,7 @@ pub(super) fn examine(examination: &Examination, board: &Board) -> Vec<Finding> 
     vec![
         driver(board, there),
         cuda(&device, there),
-        nvrtc(there),
+        nvrtc(&device, there),
         library(&tensorrt, board, there),
         parser(&tensorrt),
         headers(examination, tensorrt.as_ref().ok()),
@@ -80,9 +80,10 @@ fn cuda(device: &Result<Device, CudaError>, there: bool) -> Finding {
     }
 }
 
-fn nvrtc(there: bool) -> Finding {
+fn nvrtc(device: &Result<Device, CudaError>, there: bool) -> Finding {
     const SUBJECT: &str = "CUDA compiler";
-    match Nvrtc::load(None) {
+    let driver = device.as_ref().ok().map(|device| device.driver_cuda().0);
+    match Nvrtc::load(None, driver) {
         Ok(compiler) => {
             let (major, minor) = compiler.version();
             Finding::good(SUBJECT, format!("{} {major}.{minor}", compiler.name()))

@@ -141,7 +141,7 @@ impl Engine for CpuEngine {
             });
         };
         labeller.label(logits, self.voxels, output)?;
-        Ok(EngineTimes { infer, label: start.elapsed() })
+        Ok(EngineTimes { infer, label: start.elapsed(), ..EngineTimes::default() })
     }
 }
 

@@ -5,8 +5,8 @@ use super::{Engine, EngineDescription, EngineError, EngineTimes, FrameEngine, Fr
 use crate::grid::{GridOutput, LabelOptions, Labeller};
 use occdepth_contract::{Contract, tensor};
 use occdepth_cuda::{
-    CameraImage, Device, FrameOptions, FramePath, GraphUse, InputValues, KernelCache, KernelSource,
-    MemoryUse, NetworkSource, RectifyPlan,
+    CameraImage, Device, FrameOptions, FramePath, FrameTimes, GraphUse, InputValues, KernelCache,
+    KernelSource, MemoryUse, NetworkSource, RectifyPlan,
 };
 use occdepth_geometry::network::GeometryInputs;
 use std::path::PathBuf;
@@ -137,7 +137,7 @@ impl Engine for GpuEngine {
         }
         let GridOutput { labels, confidence, logits } = output;
         let times = self.path.run(images, labels, confidence, logits)?;
-        Ok(EngineTimes { infer: times.infer, label: times.label })
+        Ok(engine_times(times))
     }
 
     fn frames(&mut self) -> Option<&mut dyn FrameEngine> {
@@ -172,11 +172,12 @@ impl FrameEngine for GpuEngine {
     fn collect(&mut self, output: GridOutput<'_>) -> Result<FrameEngineTimes, EngineError> {
         let GridOutput { labels, confidence, logits } = output;
         let times = self.path.collect(labels, confidence, logits)?;
-        Ok(FrameEngineTimes {
-            rectify: times.rectify,
-            engine: EngineTimes { infer: times.infer, label: times.label },
-        })
+        Ok(FrameEngineTimes { rectify: times.rectify, engine: engine_times(times) })
     }
+}
+
+fn engine_times(times: FrameTimes) -> EngineTimes {
+    EngineTimes { infer: times.infer, label: times.label, enqueue: times.enqueue }
 }
 
 impl std::fmt::Debug for GpuEngine {

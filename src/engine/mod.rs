@@ -149,4 +149,6 @@ pub struct EngineTimes {
     pub infer: Duration,
     /// Logits to labels.
     pub label: Duration,
+    /// What of `infer` the host spent handing the work over; zero where the host does the work itself.
+    pub enqueue: Duration,
 }

@@ -21,6 +21,8 @@ pub struct Profile {
     pub frames: u32,
     /// From the call to its return, images and labels copied.
     pub host: Summary,
+    /// What of that the host spent queueing network, labels and download.
+    pub enqueue: Summary,
     /// The network on the GPU.
     pub infer: Summary,
     /// Labelling on the GPU, and the labels' way back.
@@ -67,7 +69,7 @@ pub fn profile(
     for _ in 0..WARM_UP {
         runner.run()?;
     }
-    let mut times: [Vec<Duration>; 3] = Default::default();
+    let mut times: [Vec<Duration>; 4] = Default::default();
     for _ in 0..frames {
         let all = runner.run()?;
         for (times, time) in times.iter_mut().zip(all) {
@@ -89,11 +91,12 @@ pub fn profile(
     let layers = layers.lock().unwrap_or_else(PoisonError::into_inner);
     let mean = |total_ms: f64, frames: u32| total_ms / f64::from(frames.max(1));
     let sum: f64 = layers.iter().map(|layer| mean(layer.total_ms, layer.frames)).sum();
-    let [mut host, mut infer, mut label] = times;
+    let [mut host, mut enqueue, mut infer, mut label] = times;
     Ok(Profile {
         engine: name,
         frames,
         host: Summary::of(&mut host),
+        enqueue: Summary::of(&mut enqueue),
         infer: Summary::of(&mut infer),
         label: Summary::of(&mut label),
         device_memory: (before > 0).then(|| (before.saturating_sub(after)) as u64),
@@ -128,8 +131,8 @@ impl<'a> Runner<'a> {
         })
     }
 
-    /// Runs the frame: how long the host, the network and labelling took.
-    fn run(&mut self) -> Result<[Duration; 3], BuildError> {
+    /// Runs the frame: how long the host, queueing, the network and labelling took.
+    fn run(&mut self) -> Result<[Duration; 4], BuildError> {
         let output = GridOutput {
             labels: &mut self.labels,
             confidence: Some(&mut self.confidence),
@@ -140,6 +143,6 @@ impl<'a> Runner<'a> {
             .engine
             .run(self.images, output)
             .map_err(|error: EngineError| BuildError::Run(error))?;
-        Ok([start.elapsed(), times.infer, times.label])
+        Ok([start.elapsed(), times.enqueue, times.infer, times.label])
     }
 }

@@ -206,7 +206,7 @@ fn the_board_is_examined_by_its_files() {
 #[test]
 fn a_gpu_without_its_driver_is_a_problem_and_no_gpu_is_none() {
     let has_some = occdepth_cuda::Device::open(0).is_ok()
-        || occdepth_cuda::Nvrtc::load(None).is_ok()
+        || occdepth_cuda::Nvrtc::load(None, None).is_ok()
         || TensorRt::load(&Search::default()).is_ok();
     if has_some {
         use std::io::Write as _;

@@ -421,6 +421,7 @@ fn an_engine_is_timed_layer_by_layer() {
     assert!(output.status.success(), "{}", said(&output));
     let profile: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(profile["frames"], 5);
+    assert!(profile["enqueue"]["p99_ms"].as_f64().unwrap() > 0.0, "{profile}");
     assert!(profile["host"]["p99_ms"].as_f64().unwrap() > 0.0, "{profile}");
     let layers = profile["layers"].as_array().unwrap();
     let nodes =

@@ -62,8 +62,8 @@ fn a_pipeline_on_a_gpu_publishes_every_pair_once_and_in_order() {
 #[test]
 fn a_pipeline_survives_a_device_that_fails_once() {
     let test = "engine::a_pipeline_survives_a_device_that_fails_once";
-    // Warming up runs three label kernels; each frame a rectification and a label kernel: this is the third frame's.
-    let settings = [("FAKE_CUDA_FAULTS", "kernel:719@8")];
+    // Warming up runs four label kernels; each frame a rectification and a label kernel: this is the third frame's.
+    let settings = [("FAKE_CUDA_FAULTS", "kernel:719@9")];
     with_fake(test, VERSIONS[1], &settings, || pipeline_test(test, 1));
 }
 

@@ -43,19 +43,19 @@ fn run(
 /// Frames until nothing happens any more: at most two of them may fail, in ways that have a name.
 #[test]
 fn a_kernel_that_fails_costs_one_frame_and_a_second_one_the_device() {
-    // Warming up runs three label kernels (two before the capture, one after) and each frame runs two kernels: the 4th and
-    // 5th are the first frame's.
+    // Warming up runs four label kernels (two before the capture, two after) and each frame runs two kernels: the 5th and
+    // 6th are the first frame's.
     for (faults, fates) in [
-        ("kernel:719@5", ["recovered", "ok", "ok", "ok"].as_slice()),
-        ("kernel:719@6", &["ok", "recovered", "ok", "ok"]),
-        ("kernel:700@4", &["recovered", "ok", "ok", "ok"]),
-        // After the frame was lost, warming up in the new context runs three kernels; the next is the next frame's.
-        ("kernel:700@4 kernel:700@8", &["recovered", "lost", "gone", "gone"]),
+        ("kernel:719@6", ["recovered", "ok", "ok", "ok"].as_slice()),
+        ("kernel:719@7", &["ok", "recovered", "ok", "ok"]),
+        ("kernel:700@5", &["recovered", "ok", "ok", "ok"]),
+        // After the frame was lost, warming up in the new context runs four kernels; the next is the next frame's.
+        ("kernel:700@5 kernel:700@10", &["recovered", "lost", "gone", "gone"]),
         // A frame between them, and it is another misfortune.
-        ("kernel:700@4 kernel:700@10", &["recovered", "ok", "recovered", "ok"]),
+        ("kernel:700@5 kernel:700@12", &["recovered", "ok", "recovered", "ok"]),
         // The new context fails, too.
-        ("kernel:700@4+", &["lost", "gone", "gone", "gone"]),
-        ("kernel:700@4 cuDevicePrimaryCtxReset_v2:999@1", &["lost", "gone", "gone", "gone"]),
+        ("kernel:700@5+", &["lost", "gone", "gone", "gone"]),
+        ("kernel:700@5 cuDevicePrimaryCtxReset_v2:999@1", &["lost", "gone", "gone", "gone"]),
     ] {
         let fates = fates.join(" ");
         let settings = [("FAKE_CUDA_FAULTS", faults), ("EXPECTED_FATES", fates.as_str())];
@@ -90,11 +90,28 @@ fn a_kernel_that_fails_costs_one_frame_and_a_second_one_the_device() {
     }
 }
 
+/// A reset takes the context from everybody in the process: not while somebody else has handles into it.
+#[test]
+fn a_context_that_others_use_is_not_made_anew() {
+    let test = "faults::a_context_that_others_use_is_not_made_anew";
+    // Both warm up with four label kernels; the 9th is the first frame's.
+    on_fakes(test, &[("FAKE_CUDA_FAULTS", "kernel:700@9")], || {
+        let mut random = Random::new(test);
+        let (mut first, mut rig, labeller) = path(&mut random, MemoryUse::Copied).unwrap();
+        let (second, ..) = path(&mut random, MemoryUse::Copied).unwrap();
+        let error = run(&mut random, &mut first, &mut rig, &labeller).unwrap_err();
+        assert!(matches!(error, CudaError::Lost { .. }), "{error}");
+        drop(second);
+        assert!(matches!(run(&mut random, &mut first, &mut rig, &labeller), Err(CudaError::Gone)));
+    });
+}
+
 #[test]
 fn a_launch_that_is_refused_is_an_error_and_the_next_frame_is_right() {
     let test = "faults::a_launch_that_is_refused_is_an_error_and_the_next_frame_is_right";
-    // The 6th launch is the first frame's rectification: three of warming up, two of capturing.
-    let faults = "cuLaunchKernel:701@6 cuGraphLaunch:2@2 cuMemcpyHtoDAsync_v2:1@5";
+    // The 5th launch is the first frame's rectification: two of warming up, two of capturing. Graphs are launched twice in
+    // warming up.
+    let faults = "cuLaunchKernel:701@5 cuGraphLaunch:2@4 cuMemcpyHtoDAsync_v2:1@5";
     on_fakes(test, &[("FAKE_CUDA_FAULTS", faults)], || {
         let mut random = Random::new(test);
         let (mut path, mut rig, labeller) = path(&mut random, MemoryUse::Copied).unwrap();

@@ -65,7 +65,7 @@ fn a_gpu_that_is_not_there_is_named() {
         let device = Device::open(0).unwrap();
         assert_eq!(
             (device.name(), device.compute(), device.driver_cuda()),
-            ("Fake GPU", (8, 7), (11, 4))
+            ("Fake GPU", (8, 7), (12, 6))
         );
     });
 }
@@ -207,6 +207,30 @@ fn a_gpu_newer_than_the_compiler_gets_ptx_and_an_older_one_an_error() {
         if is_child() {
             return;
         }
+    }
+}
+
+/// The fake compiler is one of CUDA 12.
+#[test]
+fn a_compiler_newer_than_the_driver_is_passed_over() {
+    let test = "starting::a_compiler_newer_than_the_driver_is_passed_over";
+    if is_child() {
+        match use_kernel(None) {
+            Err(CudaError::NotInstalled { reason, .. }) => {
+                assert!(reason.contains("libnvrtc.so.12: newer than the driver"), "{reason}");
+            }
+            Ok(_) => println!("\nfound"),
+            Err(other) => panic!("{other}"),
+        }
+        return;
+    }
+    if !can_fake(test) {
+        return;
+    }
+    let output = child(test, &[("FAKE_CUDA_VERSION", "11040")], &libraries().join("all"));
+    assert!(output.status.success() && said(&output).contains("1 passed"), "{}", said(&output));
+    if said(&output).contains("found") {
+        skip(test, "this machine has a compiler of CUDA 11");
     }
 }
 

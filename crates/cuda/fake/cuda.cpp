@@ -3,7 +3,7 @@
 // buffer, a stream that is being captured and waited for) ends the process with a message.
 //
 // Environment:
-//   FAKE_CUDA_VERSION      11040 by default
+//   FAKE_CUDA_VERSION      12060 by default
 //   FAKE_CUDA_DEVICES      1
 //   FAKE_CUDA_INTEGRATED   0
 //   FAKE_CUDA_COMPUTE      87
@@ -215,7 +215,7 @@ int cuInit(unsigned flags) {
     return 0;
 }
 int cuDriverGetVersion(int* version) {
-    *version = int(number("FAKE_CUDA_VERSION", 11040));
+    *version = int(number("FAKE_CUDA_VERSION", 12060));
     return 0;
 }
 int cuGetErrorName(int code, const char** name) {

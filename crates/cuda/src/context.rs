@@ -70,8 +70,9 @@ impl Context {
     /// A device that does not come back.
     pub(crate) fn reset(device: &Device) -> Result<(), CudaError> {
         let driver = device.driver;
-        // SAFETY: resetting is allowed at any time; calls that use what it destroys fail with an error. Nothing of this
-        // crate keeps a pointer into it: the caller has dropped all of it, as the doc comment asks.
+        // SAFETY: resetting is allowed at any time. The one caller (`FramePath::recover`) has made sure that no session of
+        // this process is alive, and only sessions keep handles into a context; a bare `Context` keeps the retained one,
+        // which a reset does not release.
         driver.check("cuDevicePrimaryCtxReset", unsafe { (driver.context_reset)(device.handle) })
     }
 }

@@ -44,7 +44,7 @@ impl KernelSource {
                 );
             }
         }
-        let nvrtc = Nvrtc::load(self.nvrtc_directory.as_deref())?;
+        let nvrtc = Nvrtc::load(self.nvrtc_directory.as_deref(), Some(device.driver_cuda().0))?;
         let compiled = nvrtc.compile(source, device.compute())?;
         let (major, minor) = nvrtc.version();
         log::info!(

@@ -43,24 +43,39 @@ pub struct Compiled {
 
 impl Nvrtc {
     /// Loads the compiler: from `directory` where one is given, else from where the system's loader looks; the newest of
-    /// CUDA 13, 12 and 11.
+    /// CUDA 13, 12 and 11, but none of a later major than `driver` (what the driver supports): it would make what the
+    /// driver cannot load.
     ///
     /// # Errors
     /// [`CudaError::NotInstalled`] with what the loader said of each name, or one that is too old.
-    pub fn load(directory: Option<&Path>) -> Result<Self, CudaError> {
-        let mut reasons = String::new();
-        for name in LIBRARIES {
+    pub fn load(directory: Option<&Path>, driver: Option<u32>) -> Result<Self, CudaError> {
+        let mut reasons = Vec::new();
+        for (name, major) in LIBRARIES {
+            let newer = |major: u32| driver.is_some_and(|driver| major > driver);
+            if newer(major) {
+                reasons.push(format!("{name}: newer than the driver"));
+                continue;
+            }
             let path =
                 directory.map_or_else(|| PathBuf::from(name), |directory| directory.join(name));
             // SAFETY: loading NVIDIA's compiler runs its initialisers, which expect nothing of the program.
-            match unsafe { Library::new(&path) } {
-                Ok(library) => return Self::from(library, path.display().to_string()),
+            let found = match unsafe { Library::new(&path) } {
+                Ok(library) => Self::from(library, path.display().to_string()),
                 Err(error) => {
-                    reasons.push_str(if reasons.is_empty() { "" } else { "; " });
-                    reasons.push_str(&error.to_string());
+                    reasons.push(error.to_string());
+                    continue;
                 }
+            };
+            match found {
+                // Its name does not say which CUDA it is of.
+                Ok(compiler) if newer(compiler.version.0) => {
+                    reasons.push(format!("{name}: newer than the driver"));
+                }
+                Ok(compiler) => return Ok(compiler),
+                Err(error) => reasons.push(error.to_string()),
             }
         }
+        let reasons = reasons.join("; ");
         Err(CudaError::NotInstalled {
             library: "CUDA's run-time compiler (libnvrtc)",
             reason: reasons,
@@ -283,5 +298,5 @@ fn check(call: &'static str, code: c_int) -> Result<(), CudaError> {
 }
 
 /// Newest first. Majors have one name each; the unversioned one is a development package's.
-const LIBRARIES: [&str; 4] =
-    ["libnvrtc.so.13", "libnvrtc.so.12", "libnvrtc.so.11.2", "libnvrtc.so"];
+const LIBRARIES: [(&str, u32); 4] =
+    [("libnvrtc.so.13", 13), ("libnvrtc.so.12", 12), ("libnvrtc.so.11.2", 11), ("libnvrtc.so", 0)];

@@ -15,7 +15,7 @@ const DEVICES: [(u32, u32); 6] = [(7, 2), (8, 7), (8, 9), (9, 0), (10, 1), (11, 
 #[test]
 fn every_kernel_compiles_for_every_device_without_spilling() {
     for directory in directories("every_kernel_compiles_for_every_device_without_spilling") {
-        let nvrtc = Nvrtc::load(Some(&directory)).unwrap();
+        let nvrtc = Nvrtc::load(Some(&directory), None).unwrap();
         let (major, minor) = nvrtc.version();
         let known =
             |&(major, minor): &(u32, u32)| nvrtc.architectures().contains(&(10 * major + minor));
@@ -47,7 +47,7 @@ fn every_kernel_compiles_for_every_device_without_spilling() {
 #[test]
 fn a_layout_that_is_not_the_kernels_is_refused_by_the_compiler() {
     for directory in directories("a_layout_that_is_not_the_kernels_is_refused_by_the_compiler") {
-        let nvrtc = Nvrtc::load(Some(&directory)).unwrap();
+        let nvrtc = Nvrtc::load(Some(&directory), None).unwrap();
         for mut source in variants(20) {
             let bytes =
                 source.options.iter_mut().find(|option| option.starts_with("-DBYTES=")).unwrap();
@@ -65,7 +65,7 @@ fn a_layout_that_is_not_the_kernels_is_refused_by_the_compiler() {
 #[test]
 fn a_device_that_the_compiler_does_not_know_gets_ptx() {
     for directory in directories("a_device_that_the_compiler_does_not_know_gets_ptx") {
-        let nvrtc = Nvrtc::load(Some(&directory)).unwrap();
+        let nvrtc = Nvrtc::load(Some(&directory), None).unwrap();
         let newest = *nvrtc.architectures().last().unwrap();
         let compiled = nvrtc.compile(&variants(20)[0], (99, 0)).unwrap();
         assert_eq!(compiled.architecture, format!("compute_{newest}"));

@@ -83,6 +83,7 @@ fn document(profile: &Profile, board: &Board) -> Value {
         "engine": profile.engine,
         "frames": profile.frames,
         "host": times(profile.host),
+        "enqueue": times(profile.enqueue),
         "infer": times(profile.infer),
         "label": times(profile.label),
         "device_memory_bytes": profile.device_memory,
@@ -96,9 +97,12 @@ fn document(profile: &Profile, board: &Board) -> Value {
 fn text(profile: &Profile, board: &Board) -> String {
     let mut text = format!("{}\n{} frames\n", profile.engine, profile.frames);
     text += "            p50 ms   p99 ms   max ms  mean ms\n";
-    for (name, times) in
-        [("host", profile.host), ("infer", profile.infer), ("label", profile.label)]
-    {
+    for (name, times) in [
+        ("host", profile.host),
+        ("enqueue", profile.enqueue),
+        ("infer", profile.infer),
+        ("label", profile.label),
+    ] {
         let [p50, p99, max, mean] = [times.p50, times.p99, times.max, times.mean].map(ms);
         text += &format!("{name:9} {p50:8.3} {p99:8.3} {max:8.3} {mean:8.3}\n");
     }

@@ -105,6 +105,8 @@ pub struct FrameTimes {
     pub infer: Duration,
     /// Labels and download.
     pub label: Duration,
+    /// On the host: queueing network, labels and download. Not beside the others but part of the frame thread's time.
+    pub enqueue: Duration,
 }
 
 use FrameTimes as Times;
@@ -375,6 +377,12 @@ impl FramePath {
     fn recover(&mut self, cause: CudaError) -> CudaError {
         self.session = None;
         if std::mem::replace(&mut self.fragile, true) {
+            return CudaError::Lost { cause: Box::new(cause) };
+        }
+        if session::any_alive() {
+            log::error!(
+                "the GPU failed: {cause}; its context has other users in this process and stays"
+            );
             return CudaError::Lost { cause: Box::new(cause) };
         }
         log::error!("the GPU failed: {cause}; making its context anew");

@@ -11,6 +11,8 @@ use crate::memory::{DeviceBuffer, HostBuffer};
 use crate::module::Kernel;
 use crate::stream::{Event, Graph, Stream};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 /// Buffers, kernels and the network, in one context.
 ///
@@ -38,6 +40,31 @@ pub(super) struct Session {
     images: usize,
     logits: usize,
     context: Arc<Context>,
+    _alive: Alive,
+}
+
+/// Counts the sessions of this process.
+#[derive(Debug)]
+struct Alive;
+
+static ALIVE: AtomicUsize = AtomicUsize::new(0);
+
+impl Alive {
+    fn new() -> Self {
+        ALIVE.fetch_add(1, Ordering::SeqCst);
+        Self
+    }
+}
+
+impl Drop for Alive {
+    fn drop(&mut self) {
+        ALIVE.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// Whether any session of this process still has handles into a context.
+pub(super) fn any_alive() -> bool {
+    ALIVE.load(Ordering::SeqCst) > 0
 }
 
 struct Network(Box<dyn DeviceNetwork>);
@@ -75,6 +102,8 @@ struct Slot {
     rectified: Event,
     inferred: Event,
     done: Event,
+    /// How long the host took to queue network, labels and download.
+    enqueue: Duration,
 }
 
 #[derive(Debug)]
@@ -117,6 +146,7 @@ impl Session {
         options: &FrameOptions,
         setup: &Setup,
     ) -> Result<Self, CudaError> {
+        let alive = Alive::new();
         let mut network = Network(network);
         let find = |name: &str, is_input: bool| {
             let tensors = network.0.tensors();
@@ -171,6 +201,7 @@ impl Session {
             images,
             logits,
             context,
+            _alive: alive,
         };
         for (name, bytes) in &setup.inputs {
             this.bind(name, bytes)?;
@@ -328,6 +359,7 @@ impl Session {
             rectified: Event::new(&self.context)?,
             inferred: Event::new(&self.context)?,
             done: Event::new(&self.context)?,
+            enqueue: Duration::ZERO,
         })
     }
 
@@ -373,20 +405,35 @@ impl Session {
                 }
                 Err(error) if error.is_sticky() => return Err(error),
                 Err(error) => {
-                    log::warn!(
-                        "the network cannot be captured as a CUDA graph: {error}; each frame is launched piece by piece"
-                    );
-                    for slot in self.slots.iter_mut().flatten() {
-                        slot.graph = None;
-                    }
-                    self.graph = GraphUse::Refused(error.to_string());
+                    self.refuse_graph(&error);
                     break;
                 }
             }
         }
-        // A failed capture must leave a stream that works.
-        self.infer(0, false)?;
-        self.stream.synchronize()
+        // The first launch of a graph uploads it, and may show that it cannot be launched; a failed capture must leave a
+        // stream that works. Neither is for the first frame to find out.
+        for nth in 0..2 {
+            let launched = self.infer(nth, true).and_then(|()| self.stream.synchronize());
+            match launched {
+                Ok(()) => {}
+                Err(error) if self.graph == GraphUse::Captured && !error.is_sticky() => {
+                    self.refuse_graph(&error);
+                    self.infer(nth, true)?;
+                    self.stream.synchronize()?;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Goes on without graphs, and says why.
+    fn refuse_graph(&mut self, error: &CudaError) {
+        log::warn!("frames cannot run as a CUDA graph: {error}; each is launched piece by piece");
+        for slot in self.slots.iter_mut().flatten() {
+            slot.graph = None;
+        }
+        self.graph = GraphUse::Refused(error.to_string());
     }
 
     fn capture(&mut self, nth: usize) -> Result<Graph, CudaError> {
@@ -444,9 +491,7 @@ impl Session {
             unsafe { pair.rectification.launch(&rectify.kernel, &self.stream) }?;
             slot.rectified.record(&self.stream, false)?;
         }
-        self.infer(nth, true)?;
-        let slot = self.slots[nth].as_ref().ok_or_else(not_ready)?;
-        slot.done.record(&self.stream, false)
+        self.finish(nth)
     }
 
     /// Queues a run on images of the host, f32 as the network takes them.
@@ -463,8 +508,15 @@ impl Session {
             slot.start.record(&self.stream, false)?;
             slot.rectified.record(&self.stream, false)?;
         }
+        self.finish(nth)
+    }
+
+    /// Queues what follows the images of slot `nth`.
+    fn finish(&mut self, nth: usize) -> Result<(), CudaError> {
+        let start = Instant::now();
         self.infer(nth, true)?;
-        let slot = self.slots[nth].as_ref().ok_or_else(not_ready)?;
+        let slot = self.slots[nth].as_mut().ok_or_else(not_ready)?;
+        slot.enqueue = start.elapsed();
         slot.done.record(&self.stream, false)
     }
 
@@ -505,10 +557,13 @@ impl Session {
             let tensor = &self.tensors()[self.logits];
             from_kind(&self.stream, &self.buffers[self.logits], tensor.kind, 0, logits)?;
         }
+        // The grid is there; a clock that fails is no reason to lose it.
+        let between = |end: &Event, start: &Event| end.since(start).unwrap_or_default();
         let times = Times {
-            rectify: slot.rectified.since(&slot.start)?,
-            infer: slot.inferred.since(&slot.rectified)?,
-            label: slot.done.since(&slot.inferred)?,
+            rectify: between(&slot.rectified, &slot.start),
+            infer: between(&slot.inferred, &slot.rectified),
+            label: between(&slot.done, &slot.inferred),
+            enqueue: slot.enqueue,
         };
         self.in_flight = None;
         Ok(times)
@@ -524,7 +579,7 @@ impl Session {
     }
 
     /// Copies `bytes` of the logits on the device and says how long that took: what kernels are measured against.
-    pub(super) fn time_copy(&self, bytes: usize) -> Result<std::time::Duration, CudaError> {
+    pub(super) fn time_copy(&self, bytes: usize) -> Result<Duration, CudaError> {
         self.context.make_current()?;
         self.idle()?;
         let from = DeviceBuffer::new(&self.context, "a copy that is timed", bytes)?;
