@@ -48,8 +48,8 @@ impl DeviceBuffer {
 impl Drop for DeviceBuffer {
     fn drop(&mut self) {
         if self.context.make_current().is_ok() {
-            // SAFETY: allocated in `new`, freed once. The driver waits for work that uses it; a context that was reset
-            // has freed it already, and the call fails.
+            // SAFETY: allocated in `new`, freed once, and no queued work uses it: whoever queues work on a buffer waits for
+            // it or owns the stream and drops that first (`Session`). A context is only reset when no session is alive.
             unsafe { (self.context.device().driver.free)(self.address) };
         }
     }

@@ -128,8 +128,11 @@ impl Stream {
         copied
     }
 
-    /// Copies on the device and waits for it: what the benches measure kernels against.
-    pub(crate) fn copy_on_device(
+    /// Queues a copy on the device: what the benches measure kernels against.
+    ///
+    /// # Safety
+    /// Both buffers must outlive the copy.
+    pub(crate) unsafe fn copy_on_device(
         &self,
         from: &DeviceBuffer,
         to: &DeviceBuffer,
@@ -137,19 +140,20 @@ impl Stream {
     ) -> Result<(), CudaError> {
         let driver = self.context.device().driver;
         let bytes = bytes.min(from.bytes()).min(to.bytes());
-        // SAFETY: both hold so many bytes. The caller waits before either is dropped: dropping a buffer waits for the
-        // device in the driver.
+        // SAFETY: both hold so many bytes; the caller vouches for the time.
         let code =
             unsafe { (driver.copy_on_device)(to.address(), from.address(), bytes, self.handle) };
         driver.check("cuMemcpyDtoDAsync", code)
     }
 
-    /// Sets every byte.
-    pub(crate) fn fill(&self, buffer: &DeviceBuffer, value: u8) -> Result<(), CudaError> {
+    /// Sets every byte and waits for it.
+    pub(crate) fn fill_now(&self, buffer: &DeviceBuffer, value: u8) -> Result<(), CudaError> {
         let driver = self.context.device().driver;
-        // SAFETY: the buffer holds so many bytes; freeing it waits for the device in the driver.
+        // SAFETY: the buffer holds so many bytes, and the work is waited for below.
         let code = unsafe { (driver.fill)(buffer.address(), value, buffer.bytes(), self.handle) };
-        driver.check("cuMemsetD8Async", code)
+        let filled = driver.check("cuMemsetD8Async", code);
+        self.synchronize()?;
+        filled
     }
 
     /// What `queue` puts into this stream, as a graph that is not run. `queue` must put work into this stream only.

@@ -178,10 +178,9 @@ impl Session {
                 bytes = bytes.max(2 * options.view_values * tensor.kind.bytes());
             }
             let buffer = DeviceBuffer::new(&context, "a tensor of the network", bytes)?;
-            stream.fill(&buffer, 0)?;
+            stream.fill_now(&buffer, 0)?;
             buffers.push(buffer);
         }
-        stream.synchronize()?;
         for (nth, buffer) in buffers.iter().enumerate() {
             // SAFETY: the buffer holds the tensor, and is dropped after the streams on which runs are queued.
             unsafe { network.0.set_address(nth, buffer.address()) }?;
@@ -586,9 +585,11 @@ impl Session {
         let to = DeviceBuffer::new(&self.context, "a copy that is timed", bytes)?;
         let (start, end) = (Event::new(&self.context)?, Event::new(&self.context)?);
         let result = (|| {
-            self.stream.copy_on_device(&from, &to, bytes)?;
+            // SAFETY: waited for below, before either is dropped.
+            unsafe { self.stream.copy_on_device(&from, &to, bytes) }?;
             start.record(&self.stream, false)?;
-            self.stream.copy_on_device(&from, &to, bytes)?;
+            // SAFETY: as above.
+            unsafe { self.stream.copy_on_device(&from, &to, bytes) }?;
             end.record(&self.stream, false)?;
             end.wait()?;
             end.since(&start)
