@@ -50,30 +50,37 @@ fn gpu(criterion: &mut Criterion) {
     }
 }
 
-/// Device times of the kernels beside those of copies.
+/// Device times of the kernels alone, and with their transfers, beside those of copies.
 fn compare(path: &mut FramePath, kind: ValueKind, name: &str) {
     let mut frame = Frame::new();
-    let mut times: Vec<_> = (0..200).map(|_| frame.run(path)).collect();
-    let mut median = |of: fn(&[Duration; 2]) -> Duration| {
-        times.sort_by_key(of);
-        of(&times[times.len() / 2])
-    };
-    let (rectify, label) = (median(|times| times[0]), median(|times| times[1]));
+    let times: Vec<_> = (0..200).map(|_| frame.run(path)).collect();
     // A copy reads and writes: half of what a kernel reads and writes together.
     let pixels = OUTPUT[0] as usize * OUTPUT[1] as usize;
     let pair = 2 * CameraFormat::Yuyv.row_bytes(SOURCE[0]) * SOURCE[1] as usize;
     let rectified = pair + 2 * pixels * (8 + 3 * kind.bytes());
     let labelled = VOXELS * (CLASSES * kind.bytes() + 2);
-    for (kernel, time, bytes) in [("rectify", rectify, rectified), ("label", label, labelled)] {
-        let mut copies: Vec<_> = (0..50).map(|_| path.time_copy(bytes / 2).unwrap()).collect();
-        copies.sort_unstable();
-        let copy = copies[copies.len() / 2];
+    for (nth, kernel, bytes) in [(0, "rectify", rectified), (1, "label", labelled)] {
+        let mut copies = Vec::new();
+        let mut alone = Vec::new();
+        // By turns, so that neither has the better moment.
+        for _ in 0..200 {
+            copies.push(path.time_copy(bytes / 2).unwrap());
+            let time = if nth == 0 { path.time_rectify() } else { path.time_label() };
+            alone.push(time.unwrap());
+        }
+        let (copy, alone) = (median(copies), median(alone));
+        let in_frames = median(times.iter().map(|times| times[nth]).collect());
         println!(
-            "{kernel}, {name}: {time:?}, copy {copy:?}, {:.2} of it{}",
-            time.as_secs_f64() / copy.as_secs_f64(),
-            if name.contains("Copied") { " (with its transfer)" } else { "" }
+            "{kernel}, {name}: {alone:?}, a copy of its {bytes} bytes {copy:?}, {:.2} of it; in frames, with \
+             transfers, {in_frames:?}",
+            alone.as_secs_f64() / copy.as_secs_f64(),
         );
     }
+}
+
+fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort_unstable();
+    times[times.len() / 2]
 }
 
 struct Frame {

@@ -86,6 +86,17 @@ impl Rig {
         };
         let mut side = |source: u32| 1 + random.below(source as usize) as u32;
         let output = ImageSize { width: side(source.width), height: side(source.height) };
+        Self::of(random, format, source, output, straight)
+    }
+
+    /// Of these sizes.
+    pub(crate) fn of(
+        random: &mut Random,
+        format: PixelFormat,
+        source: ImageSize,
+        output: ImageSize,
+        straight: [bool; 2],
+    ) -> Self {
         let mut camera = |straight: bool| NetworkCamera {
             view: VIEW,
             map: (!straight).then(|| RemapTable {

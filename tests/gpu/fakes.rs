@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 
 /// Runs `body` in a process of its own, on the fakes. `test` is the full name of the calling test.
 pub(crate) fn on_fakes(test: &str, settings: &[(&str, &str)], body: impl FnOnce()) {
-    if std::env::var_os(CHILD).is_some() {
+    if is_child() {
         return body();
     }
     if !can_fake(test) {
@@ -40,7 +40,7 @@ fn compiler() -> String {
 pub(crate) fn child(test: &str, settings: &[(&str, &str)], directory: &Path) -> Output {
     Command::new(std::env::current_exe().unwrap())
         .args(["--exact", test, "--nocapture", "--test-threads=1"])
-        .env(CHILD, "1")
+        .env(CHILD, ON_FAKES)
         .env("LD_LIBRARY_PATH", directory)
         .env("FAKE_NVRTC_HEADER", libraries().join("host.h"))
         .envs(settings.iter().copied())
@@ -55,7 +55,7 @@ pub(crate) fn said(output: &Output) -> String {
 
 /// Whether this process is on the fakes.
 pub(crate) fn is_child() -> bool {
-    std::env::var_os(CHILD).is_some()
+    std::env::var_os(CHILD).is_some_and(|on| on == ON_FAKES)
 }
 
 /// Runs `body` on a real GPU, or says that there is none.
@@ -67,6 +67,28 @@ pub(crate) fn on_a_gpu(test: &str, body: impl FnOnce(&Device)) {
         }
         Err(error) => skip(test, &error.to_string()),
     }
+}
+
+/// Runs `body` on a real GPU in a process of its own: what it does to the context is nobody else's trouble.
+pub(crate) fn alone_on_a_gpu(test: &str, body: impl FnOnce(&Device)) {
+    if std::env::var_os(CHILD).is_some_and(|on| on == ON_A_GPU) {
+        return on_a_gpu(test, body);
+    }
+    if let Err(error) = Device::open(0) {
+        return skip(test, &error.to_string());
+    }
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", test, "--nocapture", "--test-threads=1"])
+        .env(CHILD, ON_A_GPU)
+        .output()
+        .unwrap();
+    let text = said(&output);
+    assert!(
+        output.status.success() && text.contains("1 passed"),
+        "{test}: {}\n{text}",
+        output.status
+    );
+    eprintln!("{text}");
 }
 
 /// Says by name that a test is skipped: straight to the stream, because the harness keeps what a passing test prints.
@@ -139,6 +161,8 @@ pub(crate) fn error<T>(result: Result<T, CudaError>) -> CudaError {
 }
 
 const CHILD: &str = "OCCDEPTH_GPU_CHILD";
+const ON_FAKES: &str = "fakes";
+const ON_A_GPU: &str = "gpu";
 const SOURCES: [(&str, &str); 3] = [
     ("cuda.cpp", include_str!("../../crates/cuda/fake/cuda.cpp")),
     ("nvrtc.cpp", include_str!("../../crates/cuda/fake/nvrtc.cpp")),

@@ -6,15 +6,25 @@ use crate::network::CopySource;
 use crate::random::Random;
 use occdepth::capture::PixelFormat;
 use occdepth::grid::Labeller;
-use occdepth_cuda::{CudaError, Device, FramePath, MemoryUse, ValueKind};
+use occdepth_cuda::{
+    CudaError, Device, FrameOptions, FramePath, MemoryUse, NetworkSource, ValueKind,
+};
 
 fn path(random: &mut Random, memory: MemoryUse) -> Result<(FramePath, Rig, Labeller), CudaError> {
+    path_of(random, cases::options(0, memory, true), |source| Box::new(source))
+}
+
+/// A path whose network copies its images to its logits; `source` may put something around it.
+pub(crate) fn path_of(
+    random: &mut Random,
+    options: FrameOptions,
+    source: impl FnOnce(CopySource) -> Box<dyn NetworkSource>,
+) -> Result<(FramePath, Rig, Labeller), CudaError> {
     let rig = Rig::new(random, PixelFormat::Yuyv, [false; 2]);
     let values = 2 * rig.view_values();
-    let source = CopySource { kind: ValueKind::F32, images: values, logits: values, waits: false };
-    let device = Device::open(0)?;
-    let mut path =
-        FramePath::new(&device, Box::new(source), cases::options(rig.view_values(), memory, true))?;
+    let copy = CopySource { kind: ValueKind::F32, images: values, logits: values, waits: false };
+    let options = FrameOptions { view_values: rig.view_values(), ..options };
+    let mut path = FramePath::new(&Device::open(0)?, source(copy), options)?;
     let (labeller, plan) = rig.labeller(random);
     path.label_by(plan)?;
     path.rectify_by(rig.plan.clone())?;
@@ -23,7 +33,7 @@ fn path(random: &mut Random, memory: MemoryUse) -> Result<(FramePath, Rig, Label
 }
 
 /// One frame, compared with the CPU.
-fn run(
+pub(crate) fn run(
     random: &mut Random,
     path: &mut FramePath,
     rig: &mut Rig,

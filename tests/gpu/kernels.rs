@@ -44,41 +44,7 @@ fn rectify(test: &str, device: &Device) {
             let kind = if half { ValueKind::F16 } else { ValueKind::F32 };
             let memory = [MemoryUse::Copied, MemoryUse::Mapped][round % 2];
             let graph = round % 3 != 0;
-            let values = 2 * rig.view_values();
-            let voxels = values / 6;
-            let source = CopySource { kind, images: values, logits: values, waits: false };
-            let options = cases::options(rig.view_values(), memory, graph);
-            let mut path = FramePath::new(device, Box::new(source), options).unwrap();
-            let (labeller, plan) = rig.labeller(&mut random);
-            path.label_by(plan).unwrap();
-            path.rectify_by(rig.plan.clone()).unwrap();
-            path.warm_up().unwrap();
-            let wanted = if graph { GraphUse::Captured } else { GraphUse::Off };
-            assert_eq!(path.graph(), wanted);
-
-            // Two frames: nothing of the first may show in the second.
-            for _ in 0..2 {
-                let pictures = [rig.picture(&mut random), rig.picture(&mut random)];
-                let frame = frame(&pictures[0], &pictures[1]);
-                path.stage(&rig.pair(&frame)).unwrap();
-                path.submit().unwrap();
-                let mut images = vec![f32::NAN; values];
-                path.images(0, &mut images).unwrap();
-                let [found, sure] = collect(&mut path, voxels);
-
-                let expected = rounded(&rig.images(&frame), kind);
-                for (i, (&found, &expected)) in images.iter().zip(&expected).enumerate() {
-                    exact &= found.to_bits() == expected.to_bits();
-                    assert!(
-                        (found - expected).abs() <= tolerance(expected, kind),
-                        "{format:?} {:?} to {:?}, value {i}: {found}, expected {expected}",
-                        rig.source,
-                        rig.output
-                    );
-                }
-                // Of what the network saw, the labels are the CPU's to the bit.
-                assert_eq!([found, sure], cases::label(&labeller, &images, voxels), "{format:?}");
-            }
+            exact &= rectified(&mut random, device, &mut rig, kind, memory, graph);
         }
     }
     eprintln!("{test}: equal to the bit: {exact}");
@@ -87,6 +53,89 @@ fn rectify(test: &str, device: &Device) {
         exact || !cases::cpu_is_fused(),
         "not equal to the bit on a CPU with fused multiply-add"
     );
+}
+
+/// Whether two frames of `rig` are equal to the bit; they are within the tolerance.
+fn rectified(
+    random: &mut Random,
+    device: &Device,
+    rig: &mut Rig,
+    kind: ValueKind,
+    memory: MemoryUse,
+    graph: bool,
+) -> bool {
+    let mut exact = true;
+    let values = 2 * rig.view_values();
+    let voxels = values / 6;
+    let source = CopySource { kind, images: values, logits: values, waits: false };
+    let options = cases::options(rig.view_values(), memory, graph);
+    let mut path = FramePath::new(device, Box::new(source), options).unwrap();
+    let (labeller, plan) = rig.labeller(random);
+    path.label_by(plan).unwrap();
+    path.rectify_by(rig.plan.clone()).unwrap();
+    path.warm_up().unwrap();
+    let wanted = if graph { GraphUse::Captured } else { GraphUse::Off };
+    assert_eq!(path.graph(), wanted);
+
+    // Two frames: nothing of the first may show in the second.
+    for _ in 0..2 {
+        let pictures = [rig.picture(random), rig.picture(random)];
+        let frame = frame(&pictures[0], &pictures[1]);
+        path.stage(&rig.pair(&frame)).unwrap();
+        path.submit().unwrap();
+        let mut images = vec![f32::NAN; values];
+        path.images(0, &mut images).unwrap();
+        let [found, sure] = collect(&mut path, voxels);
+
+        let expected = rounded(&rig.images(&frame), kind);
+        for (i, (&found, &expected)) in images.iter().zip(&expected).enumerate() {
+            exact &= found.to_bits() == expected.to_bits();
+            assert!(
+                (found - expected).abs() <= tolerance(expected, kind),
+                "{:?} {:?} to {:?}, value {i}: {found}, expected {expected}",
+                rig.format,
+                rig.source,
+                rig.output
+            );
+        }
+        // Of what the network saw, the labels are the CPU's to the bit.
+        let expected = cases::label(&labeller, &images, voxels);
+        assert!([found, sure] == expected, "{:?}: other labels", rig.format);
+    }
+    exact
+}
+
+/// The sizes of a real camera and a real grid, where numbers of blocks and offsets are large.
+#[test]
+fn whole_images_and_grids_are_those_of_the_cpu_on_a_gpu() {
+    let test = "kernels::whole_images_and_grids_are_those_of_the_cpu_on_a_gpu";
+    on_a_gpu(test, |device| {
+        use occdepth::capture::{BayerOrder, PixelFormat};
+        let mut random = Random::new(test);
+        let size = |width, height| occdepth_geometry::ImageSize { width, height };
+        let mut exact = true;
+        for format in [PixelFormat::Yuyv, PixelFormat::Bayer12(BayerOrder::Grbg)] {
+            for (source, output) in [
+                (size(1242, 376), size(1220, 370)),
+                (size(1920, 1080), size(1220, 370)),
+                (size(3840, 2160), size(640, 360)),
+            ] {
+                let mut rig = Rig::of(&mut random, format, source, output, [false; 2]);
+                for kind in [ValueKind::F32, ValueKind::F16] {
+                    let memory = [MemoryUse::Copied, MemoryUse::Mapped][random.below(2)];
+                    exact &= rectified(&mut random, device, &mut rig, kind, memory, true);
+                }
+            }
+        }
+        eprintln!("{test}: equal to the bit: {exact}");
+        assert!(exact || !cases::cpu_is_fused());
+        let voxels = 256 * 256 * 32;
+        for (classes, voxels) in [(20, voxels), (20, voxels + 1), (12, 240 * 144 * 240)] {
+            for kind in [ValueKind::F32, ValueKind::F16] {
+                labelled(&mut random, device, classes, voxels, kind);
+            }
+        }
+    });
 }
 
 /// The CPU path without fused multiply-add rounds each product as well: some units in the last place of what is added, of
@@ -106,32 +155,31 @@ fn labels(test: &str, device: &Device) {
         for kind in [ValueKind::F32, ValueKind::F16] {
             let odd = usize::from((nth + usize::from(kind == ValueKind::F16)) % 2 == 0);
             let voxels = 2 * (1 + random.below(700)) + odd;
-            let ids = cases::ids(&mut random, classes);
-            let values = classes * voxels;
-            for options in label_options(&mut random, voxels) {
-                let source = CopySource { kind, images: values, logits: values, waits: false };
-                let memory = [MemoryUse::Copied, MemoryUse::Mapped][random.below(2)];
-                let mut path =
-                    FramePath::new(device, Box::new(source), cases::options(3, memory, true))
-                        .unwrap();
-                let labeller = labeller(&ids, options);
-                path.label_by(labeller.device_plan(voxels).unwrap()).unwrap();
-                for _ in 0..2 {
-                    let logits = rounded(&logits(&mut random, values), kind);
-                    let (mut labels, mut confidence) = (vec![9; voxels], vec![9; voxels]);
-                    let mut copy = vec![1.5; values];
-                    path.run(&logits, &mut labels, Some(&mut confidence), Some(&mut copy)).unwrap();
-                    let bits =
-                        |values: &[f32]| values.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
-                    assert_eq!(bits(&copy), bits(&logits));
-                    let expected = cases::label(&labeller, &logits, voxels);
-                    assert_eq!(
-                        [labels, confidence],
-                        expected,
-                        "{classes} classes, {voxels} voxels"
-                    );
-                }
-            }
+            labelled(&mut random, device, classes, voxels, kind);
+        }
+    }
+}
+
+/// Two frames of random logits, with and without thresholds and hidden voxels.
+fn labelled(random: &mut Random, device: &Device, classes: usize, voxels: usize, kind: ValueKind) {
+    let ids = cases::ids(random, classes);
+    let values = classes * voxels;
+    for options in label_options(random, voxels) {
+        let source = CopySource { kind, images: values, logits: values, waits: false };
+        let memory = [MemoryUse::Copied, MemoryUse::Mapped][random.below(2)];
+        let options_of_path = cases::options(3, memory, true);
+        let mut path = FramePath::new(device, Box::new(source), options_of_path).unwrap();
+        let labeller = labeller(&ids, options);
+        path.label_by(labeller.device_plan(voxels).unwrap()).unwrap();
+        for _ in 0..2 {
+            let logits = rounded(&logits(random, values), kind);
+            let (mut labels, mut confidence) = (vec![9; voxels], vec![9; voxels]);
+            let mut copy = vec![1.5; values];
+            path.run(&logits, &mut labels, Some(&mut confidence), Some(&mut copy)).unwrap();
+            let bits = |values: &[f32]| values.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
+            assert!(bits(&copy) == bits(&logits), "the network's copy");
+            let expected = cases::label(&labeller, &logits, voxels);
+            assert!([labels, confidence] == expected, "{classes} classes, {voxels} voxels");
         }
     }
 }

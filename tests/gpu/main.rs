@@ -14,6 +14,7 @@ mod building;
 mod cases;
 #[path = "../support/counting.rs"]
 mod counting;
+mod device;
 mod engine;
 mod fakes;
 mod faults;

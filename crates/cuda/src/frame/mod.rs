@@ -351,6 +351,22 @@ impl FramePath {
         self.attempt(|session, _| session.time_copy(bytes))
     }
 
+    /// How long the rectification kernel takes the device, without transfers.
+    ///
+    /// # Errors
+    /// No rectification or labels yet, a frame in flight, or a device that fails.
+    pub fn time_rectify(&mut self) -> Result<Duration, CudaError> {
+        self.attempt(|session, _| session.time_rectify())
+    }
+
+    /// How long the label kernel takes the device, without transfers.
+    ///
+    /// # Errors
+    /// As [`FramePath::time_rectify`].
+    pub fn time_label(&mut self) -> Result<Duration, CudaError> {
+        self.attempt(|session, _| session.time_label())
+    }
+
     /// Does `work`. After a failure nothing is in flight; after one that took the context with it, there is another.
     fn attempt<T>(
         &mut self,

@@ -577,23 +577,49 @@ impl Session {
         self.side.synchronize()
     }
 
-    /// Copies `bytes` of the logits on the device and says how long that took: what kernels are measured against.
+    /// How long the device takes to copy `bytes` of its memory: what kernels are measured against.
     pub(super) fn time_copy(&self, bytes: usize) -> Result<Duration, CudaError> {
         self.context.make_current()?;
         self.idle()?;
         let from = DeviceBuffer::new(&self.context, "a copy that is timed", bytes)?;
         let to = DeviceBuffer::new(&self.context, "a copy that is timed", bytes)?;
+        // SAFETY: `time` waits for it, before either is dropped.
+        self.time(|| unsafe { self.stream.copy_on_device(&from, &to, bytes) })
+    }
+
+    /// How long the rectification kernel takes, for the pair that a slot holds.
+    pub(super) fn time_rectify(&self) -> Result<Duration, CudaError> {
+        self.context.make_current()?;
+        self.idle()?;
+        let rectify = self.rectify.as_ref().ok_or_else(not_ready)?;
+        let pair = self.slots[0].as_ref().and_then(|slot| slot.pair.as_ref());
+        let pair = pair.ok_or_else(not_ready)?;
+        // SAFETY: the kernel is the plan's, and all buffers are this value's and sized by the plan.
+        self.time(|| unsafe { pair.rectification.launch(&rectify.kernel, &self.stream) })
+    }
+
+    /// How long the label kernel takes, for the logits that are there.
+    pub(super) fn time_label(&self) -> Result<Duration, CudaError> {
+        self.context.make_current()?;
+        self.idle()?;
+        let label = self.label.as_ref().ok_or_else(not_ready)?;
+        let slot = self.slots[0].as_ref().ok_or_else(not_ready)?;
+        // SAFETY: the kernel is that of the slot's labelling, and all buffers are this value's.
+        self.time(|| unsafe { slot.labelling.launch(&label.kernel, &self.stream) })
+    }
+
+    /// Queues `work` twice and waits: how long the second one took the device.
+    fn time(&self, work: impl Fn() -> Result<(), CudaError>) -> Result<Duration, CudaError> {
         let (start, end) = (Event::new(&self.context)?, Event::new(&self.context)?);
         let result = (|| {
-            // SAFETY: waited for below, before either is dropped.
-            unsafe { self.stream.copy_on_device(&from, &to, bytes) }?;
+            work()?;
             start.record(&self.stream, false)?;
-            // SAFETY: as above.
-            unsafe { self.stream.copy_on_device(&from, &to, bytes) }?;
+            work()?;
             end.record(&self.stream, false)?;
             end.wait()?;
             end.since(&start)
         })();
+        // Whatever was queued is over before its buffers may go.
         self.stream.synchronize()?;
         result
     }
