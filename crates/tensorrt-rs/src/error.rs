@@ -127,11 +127,11 @@ impl fmt::Display for Unsupported {
     }
 }
 
-/// The versions that have something: for each of the majors 8, 10 and 11 since when, if at all.
+/// The versions that have something: for each of the majors 8, 10 and 11, and for `TensorRT` for RTX, since when, if at all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Availability {
-    /// For 8.x, 10.x and 11.x, in this order: the first version of that major that has it.
-    pub since: [Option<Version>; 3],
+    /// For 8.x, 10.x, 11.x and `TensorRT` for RTX, in this order: the first version of that family that has it.
+    pub since: [Option<Version>; 4],
 }
 
 impl Availability {
@@ -149,6 +149,8 @@ impl fmt::Display for Availability {
             .since
             .iter()
             .flatten()
+            // Nobody has it who has not asked for it.
+            .filter(|since| since.major != 1)
             .map(|since| match (since.major, since.minor) {
                 (8, 5) | (10 | 11, 0) => format!("{}.x", since.major),
                 (8, 6) => "8.6".to_owned(),

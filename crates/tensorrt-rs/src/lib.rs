@@ -6,7 +6,7 @@
 //! of the Itanium ABI. This crate calls through those tables and needs neither headers nor a C++ compiler nor
 //! a library at build time: one program runs with the TensorRT of every `JetPack` from 5.1 on, and on a machine
 //! without TensorRT says so. Within a major version no method ever moved, between majors nearly all did, so
-//! there are three sets of tables ([`table`]) behind one API, and what a version lacks is an error that names
+//! there are four sets of tables ([`table`]) behind one API, and what a version lacks is an error that names
 //! it ([`Unsupported`]).
 //!
 //! # Example
@@ -57,6 +57,9 @@
 //!
 //! 9.x (never on Jetson) and 12 and later are refused by name, as is what is older than 8.5.
 //!
+//! `TensorRT` for RTX 1.7 and later 1.x, NVIDIA's library for the GPUs of PCs, is bound as well, as it has all but two of the
+//! slots of 11: it is taken where it is asked for ([`Search::allow_rtx`]) or named. What 11 has it has, without DLA.
+//!
 //! # Messages
 //!
 //! TensorRT has one logger for the process; it goes to the [`log`] facade with the target `tensorrt`: errors
@@ -67,8 +70,10 @@
 //!
 //! The calls are tested against fake libraries of eight versions, whose C++ classes are made from a list of
 //! slots that is independent of this crate's tables; loading, versions and the logger against NVIDIA's lean
-//! runtimes 10.16 and 11.4 on a machine without a GPU. No real builder, parser or engine has been run yet: all of
-//! that is not yet run on a device.
+//! runtimes 10.16 and 11.4. NVIDIA's own parser and builder are run in `TensorRT` for RTX 1.7 (`tests/rtx.rs`), which needs no
+//! GPU for that: parsing, errors, networks, configurations, profiles, progress, cancelling, timing caches and plans, through
+//! 280 of the 282 entries of the tables of 11. The builders of `TensorRT` 8.x to 11.x themselves, and engines on a Jetson, are
+//! not yet run on a device.
 #![allow(unsafe_code, reason = "calling C++ through its virtual tables is what this crate is for")]
 
 #[cfg(not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"))))]

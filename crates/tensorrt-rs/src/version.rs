@@ -5,7 +5,7 @@ use std::fmt;
 /// A version as `getInferLibVersion` tells it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Version {
-    /// 8, 10 or 11 where this crate can use it.
+    /// 8, 10 or 11 where this crate can use it; 1 of `TensorRT` for RTX.
     pub major: u32,
     /// Methods are appended with these.
     pub minor: u32,
@@ -30,9 +30,9 @@ impl Version {
         Some(Self::new(number / major_step, rest / 100, rest % 100))
     }
 
-    /// Whether this crate has tables for it: 8.5 and later 8.x, 10.x, 11.x.
+    /// Whether this crate has tables for it: 8.5 and later 8.x, 10.x, 11.x; 1.7 and later 1.x of `TensorRT` for RTX.
     pub const fn is_supported(self) -> bool {
-        matches!((self.major, self.minor), (8, 5..) | (10 | 11, _))
+        Major::of(self).is_some()
     }
 }
 
@@ -45,7 +45,7 @@ impl fmt::Display for Version {
     }
 }
 
-/// The three families of tables. Within one no method ever moved, between two nearly all did.
+/// The four families of tables. Within one no method ever moved, between two nearly all did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Major {
     /// 8.5 and 8.6.
@@ -54,11 +54,14 @@ pub enum Major {
     V10,
     /// 11.0 and later.
     V11,
+    /// `TensorRT` for RTX 1.7 and later 1.x: a library of its own, with the entry points of 11, most of its classes, and
+    /// a count of versions of its own. It is only used where it is asked for ([`Search::allow_rtx`](crate::Search::allow_rtx)).
+    Rtx1,
 }
 
 impl Major {
-    /// All of them, oldest first.
-    pub const ALL: [Self; 3] = [Self::V8, Self::V10, Self::V11];
+    /// All of them, oldest first; `TensorRT` for RTX last.
+    pub const ALL: [Self; 4] = [Self::V8, Self::V10, Self::V11, Self::Rtx1];
 
     /// The family of a version, if it is supported.
     pub const fn of(version: Version) -> Option<Self> {
@@ -66,16 +69,18 @@ impl Major {
             (8, 5..) => Some(Self::V8),
             (10, _) => Some(Self::V10),
             (11, _) => Some(Self::V11),
+            (1, 7..) => Some(Self::Rtx1),
             _ => None,
         }
     }
 
-    /// The number: 8, 10 or 11.
+    /// The number: 8, 10 or 11; 1 of `TensorRT` for RTX.
     pub const fn number(self) -> u32 {
         match self {
             Self::V8 => 8,
             Self::V10 => 10,
             Self::V11 => 11,
+            Self::Rtx1 => 1,
         }
     }
 
@@ -85,6 +90,7 @@ impl Major {
             Self::V8 => Version::new(8, 5, 0),
             Self::V10 => Version::new(10, 0, 0),
             Self::V11 => Version::new(11, 0, 0),
+            Self::Rtx1 => Version::new(1, 7, 0),
         }
     }
 
@@ -93,6 +99,7 @@ impl Major {
             Self::V8 => 0,
             Self::V10 => 1,
             Self::V11 => 2,
+            Self::Rtx1 => 3,
         }
     }
 }

@@ -16,11 +16,12 @@ use std::path::PathBuf;
 pub fn check(headers: &Headers) -> Result<Report, NotComparable> {
     let dir = headers.dir().to_path_buf();
     let version = headers.version();
-    if headers.product() != Product::TensorRt {
-        return Err(NotComparable::Product { dir, product: headers.product(), version });
-    }
-    let major = Major::of(version).filter(|_| version.is_supported());
-    let Some(major) = major else { return Err(NotComparable::Version { dir, version }) };
+    let product = headers.product();
+    let of_product =
+        |major: &Major| (*major == Major::Rtx1) == (product == Product::TensorRtForRtx);
+    let Some(major) = Major::of(version).filter(of_product) else {
+        return Err(NotComparable::Version { dir, product, version });
+    };
     let mut comparison = Comparison { headers, version, findings: Vec::new() };
     comparison.version_number();
     comparison.functions();
@@ -36,24 +37,13 @@ pub fn check(headers: &Headers) -> Result<Report, NotComparable> {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum NotComparable {
-    /// They belong to the other product.
-    #[error(
-        "{}: headers of {product} {version}; this crate binds TensorRT, which has other tables",
-        dir.display()
-    )]
-    Product {
-        /// Where they are.
-        dir: PathBuf,
-        /// What they belong to.
-        product: Product,
-        /// Its version.
-        version: Version,
-    },
     /// They are of a version without tables.
-    #[error("{}: headers of TensorRT {version}; this crate knows the tables of {SUPPORTED}", dir.display())]
+    #[error("{}: headers of {product} {version}; this crate knows the tables of {SUPPORTED}", dir.display())]
     Version {
         /// Where they are.
         dir: PathBuf,
+        /// Which of the two products.
+        product: Product,
         /// The version.
         version: Version,
     },

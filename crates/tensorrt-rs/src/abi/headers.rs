@@ -162,10 +162,9 @@ impl Headers {
 /// What NVIDIA calls its two libraries of the same interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Product {
-    /// `TensorRT`, which this crate binds.
+    /// `TensorRT`.
     TensorRt,
-    /// `TensorRT` for RTX, a library of its own with versions and tables of its own, which this crate
-    /// does not bind.
+    /// `TensorRT` for RTX, a library of its own with versions and tables of its own.
     TensorRtForRtx,
 }
 

@@ -40,7 +40,7 @@
 //! [`Verdict::Unknown`], never a match.
 //!
 //! The reader itself is compared with a C++ compiler (`tests/headers`): over all classes, slots,
-//! signatures, values and sizes of the headers of 11.4 and of two versions of TensorRT for RTX, and over
+//! signatures, values and sizes of the headers of 11.4 and of five versions of TensorRT for RTX, and over
 //! class hierarchies made at random. Headers of 8.x and 10.x are tried in small ones made after their
 //! layout. Nobody has run it on a device yet.
 

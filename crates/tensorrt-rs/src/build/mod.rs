@@ -151,9 +151,10 @@ impl Builder {
             }
             // In 10 the batch is always explicit; in 11 every network is strongly typed and the flag for it
             // deprecated.
-            (Major::V10, NetworkTyping::Weak) | (Major::V11, NetworkTyping::Strong) => 0,
+            (Major::V10, NetworkTyping::Weak)
+            | (Major::V11 | Major::Rtx1, NetworkTyping::Strong) => 0,
             // What weak typing is for are the precision flags; this has the name and the versions.
-            (Major::V11, NetworkTyping::Weak) => {
+            (Major::V11 | Major::Rtx1, NetworkTyping::Weak) => {
                 crate::enums::BuilderFlag::Fp16.number(version).map(|_| 0)?
             }
         };

@@ -191,7 +191,7 @@ impl Tensor<'_> {
                 let dims = unsafe { calls.tensor_dimensions_32(object) };
                 Dims::from_32(&dims.ok()?)
             }
-            Major::V10 | Major::V11 => {
+            Major::V10 | Major::V11 | Major::Rtx1 => {
                 // SAFETY: as above.
                 let dims = unsafe { calls.tensor_dimensions_64(object) };
                 Dims::from_64(&dims.ok()?)

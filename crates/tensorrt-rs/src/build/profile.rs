@@ -57,7 +57,7 @@ impl OptimizationProfile {
                     set.ok().filter(|&set| set)
                 })
             }
-            Major::V10 | Major::V11 => {
+            Major::V10 | Major::V11 | Major::Rtx1 => {
                 let dims = shape.to_64();
                 tensorrt.explain(CALL, Some(&subject), || {
                     // SAFETY: as above; the shape is alive and is copied.

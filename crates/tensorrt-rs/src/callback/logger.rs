@@ -63,7 +63,7 @@ static VERSIONED: Logger = Logger { functions: (&raw const VERSIONED_TABLE.0.ver
 pub(crate) fn object(major: Major) -> *mut c_void {
     let logger = match major {
         Major::V8 | Major::V10 => &PLAIN,
-        Major::V11 => &VERSIONED,
+        Major::V11 | Major::Rtx1 => &VERSIONED,
     };
     // Nobody writes through it: the object has no data but the address of its table.
     std::ptr::from_ref(logger).cast_mut().cast()

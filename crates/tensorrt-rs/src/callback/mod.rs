@@ -96,7 +96,7 @@ pub(crate) fn slots(major: Major) -> Vec<Slot> {
         ]
         .map(|(method, offset)| slot(class, method, functions + offset, since))
     };
-    let (log, report) = if major == Major::V11 {
+    let (log, report) = if major >= Major::V11 {
         let log = offset_of!(logger::VersionedTable, log);
         (log, offset_of!(profiler::VersionedTable, report))
     } else {
@@ -106,7 +106,7 @@ pub(crate) fn slots(major: Major) -> Vec<Slot> {
         slot("ILogger", "log", log, oldest),
         slot("IProfiler", "reportLayerTime", report, oldest),
     ];
-    if major == Major::V11 {
+    if major >= Major::V11 {
         slots.extend(versioned("ILogger", oldest));
         slots.extend(versioned("IProfiler", oldest));
     }

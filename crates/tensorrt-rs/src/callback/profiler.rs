@@ -66,7 +66,7 @@ impl ProfilerObject {
     pub(crate) fn new(major: Major, profiler: Box<dyn Profiler>) -> Self {
         let functions: *const c_void = match major {
             Major::V8 | Major::V10 => (&raw const PLAIN_TABLE.0.report).cast(),
-            Major::V11 => (&raw const VERSIONED_TABLE.0.versioned).cast(),
+            Major::V11 | Major::Rtx1 => (&raw const VERSIONED_TABLE.0.versioned).cast(),
         };
         Self { functions, profiler: Mutex::new(profiler) }
     }

@@ -89,15 +89,15 @@ impl TensorRt {
 
     /// Whether this library has something.
     pub fn has(self, feature: Feature) -> bool {
-        let version = self.library.version;
-        let from_8_6 = version >= Version::new(8, 6, 0);
+        let major = self.library.major;
+        let from_8_6 = major >= Major::V10 || self.library.version >= Version::new(8, 6, 0);
         match feature {
             Feature::Builder => self.library.create_builder.is_some(),
             Feature::OptimizationLevel
             | Feature::HardwareCompatibility
             | Feature::VersionCompatibility => from_8_6,
-            Feature::ProgressMonitor | Feature::StronglyTyped => version.major >= 10,
-            Feature::WeaklyTyped => version.major < 11,
+            Feature::ProgressMonitor | Feature::StronglyTyped => major >= Major::V10,
+            Feature::WeaklyTyped => major < Major::V11,
         }
     }
 
@@ -142,8 +142,10 @@ impl TensorRt {
     }
 
     fn create(self, call: &'static str, factory: Factory) -> Result<Object, TensorRtError> {
-        // Without a device a factory may return what is neither null nor an object.
-        cuda::probe()?;
+        // Without a device a factory may return what is neither null nor an object; that of TensorRT for RTX needs none.
+        if self.library.major != Major::Rtx1 {
+            cuda::probe()?;
+        }
         let logger = logger::object(self.library.major);
         self.explain(call, None, || {
             // SAFETY: the factory of this library, with the signature of `NvInferRuntime.h` (the same in

@@ -1,7 +1,7 @@
 //! The library of the ONNX parser.
 
 use super::{is_missing, loader_message};
-use crate::version::Version;
+use crate::version::{Major, Version};
 use libloading::os::unix::{Library as Handle, RTLD_LOCAL, RTLD_NOW};
 use std::ffi::{c_int, c_void};
 use std::path::{Path, PathBuf};
@@ -56,7 +56,11 @@ impl ParserLibrary {
     /// The parser of `version`, next to the library of TensorRT or else on the loader's path. The name with
     /// the major is the only one that is tried: a parser's own version says nothing of TensorRT's.
     pub(super) fn load(version: Version, library: &Path) -> Result<Self, ParserLoadError> {
-        let name = format!("libnvonnxparser.so.{}", version.major);
+        let stem = match Major::of(version) {
+            Some(Major::Rtx1) => "libtensorrt_onnxparser_rtx",
+            _ => "libnvonnxparser",
+        };
+        let name = format!("{stem}.so.{}", version.major);
         let directory = library.parent().unwrap_or_else(|| Path::new("")).to_path_buf();
         let beside = directory.join(&name);
         let path =

@@ -17,6 +17,9 @@ const SUFFIXES: [&str; 4] = [".so.11", ".so.10", ".so.8", ".so"];
 const UNSUPPORTED_SUFFIXES: [&str; 7] =
     [".so.14", ".so.13", ".so.12", ".so.9", ".so.7", ".so.6", ".so.5"];
 
+/// `TensorRT` for RTX.
+const RTX: &str = "libtensorrt_rtx.so.1";
+
 /// Where to look for TensorRT.
 ///
 /// By default `libnvinfer.so.11`, `.so.10`, `.so.8` and `libnvinfer.so` on the loader's path; with a
@@ -25,12 +28,13 @@ const UNSUPPORTED_SUFFIXES: [&str; 7] =
 pub struct Search {
     path: Option<PathBuf>,
     lean: bool,
+    rtx: bool,
 }
 
 impl Search {
     /// A file, or a directory with the libraries in it. Nothing else is tried.
     pub fn at(path: impl Into<PathBuf>) -> Self {
-        Self { path: Some(path.into()), lean: false }
+        Self { path: Some(path.into()), lean: false, rtx: false }
     }
 
     /// Take a lean runtime (`libnvinfer_lean`) where there is no full library. It runs version-compatible
@@ -38,6 +42,15 @@ impl Search {
     #[must_use]
     pub fn allow_lean(mut self) -> Self {
         self.lean = true;
+        self
+    }
+
+    /// Take `TensorRT` for RTX (`libtensorrt_rtx.so.1`) where there is no `libnvinfer`. It runs on GPUs of PCs, not on
+    /// Jetsons, and builds plans of its own, also on a machine that has no GPU. A file of it that is named
+    /// ([`Search::at`]) is taken without being allowed.
+    #[must_use]
+    pub fn allow_rtx(mut self) -> Self {
+        self.rtx = true;
         self
     }
 
@@ -89,6 +102,13 @@ impl Search {
                 }
             }
             tried.push(name);
+        }
+        if self.rtx {
+            match Attempt::at(directory, RTX) {
+                Attempt::Usable(library) => return Ok(library),
+                Attempt::Absent => tried.push(RTX.to_owned()),
+                Attempt::Rejected(one) => rejected.push(one),
+            }
         }
         if rejected.is_empty() {
             for name in names(&UNSUPPORTED_SUFFIXES) {

@@ -59,7 +59,7 @@ impl ExecutionContext {
                     set.ok().filter(|&set| set)
                 })
             }
-            Major::V10 | Major::V11 => {
+            Major::V10 | Major::V11 | Major::Rtx1 => {
                 let dims = shape.to_64();
                 self.tensorrt().explain(CALL, Some(&Naming(name, shape)), || {
                     // SAFETY: as above.
@@ -87,7 +87,7 @@ impl ExecutionContext {
                     let dims = unsafe { calls.context_tensor_shape_32(object, name.as_ptr()) };
                     Dims::from_32(&dims.ok()?)
                 }
-                Major::V10 | Major::V11 => {
+                Major::V10 | Major::V11 | Major::Rtx1 => {
                     // SAFETY: as above.
                     let dims = unsafe { calls.context_tensor_shape_64(object, name.as_ptr()) };
                     Dims::from_64(&dims.ok()?)

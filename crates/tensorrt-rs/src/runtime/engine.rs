@@ -140,7 +140,7 @@ impl Engine {
                     let dims = unsafe { calls.engine_tensor_shape_32(object, name.as_ptr()) };
                     Dims::from_32(&dims.ok()?)
                 }
-                Major::V10 | Major::V11 => {
+                Major::V10 | Major::V11 | Major::Rtx1 => {
                     // SAFETY: as above.
                     let dims = unsafe { calls.engine_tensor_shape_64(object, name.as_ptr()) };
                     Dims::from_64(&dims.ok()?)
@@ -172,7 +172,7 @@ impl Engine {
                         unsafe { calls.engine_profile_shape_32(object, name, index, selector) };
                     Dims::from_32(&dims.ok()?)
                 }
-                Major::V10 | Major::V11 => {
+                Major::V10 | Major::V11 | Major::Rtx1 => {
                     // SAFETY: as above.
                     let dims =
                         unsafe { calls.engine_profile_shape_64(object, name, index, selector) };
@@ -243,7 +243,7 @@ impl Engine {
                 // SAFETY: the object is a live `ICudaEngine` of this library.
                 unsafe { calls.engine_create_context(object) }.ok().and_then(Object::new)
             }),
-            Major::V10 | Major::V11 => {
+            Major::V10 | Major::V11 | Major::Rtx1 => {
                 let strategy = ContextAllocation::Static.number(tensorrt.version())?;
                 tensorrt.explain(call, None, || {
                     // SAFETY: the object is a live `ICudaEngine` of this library.

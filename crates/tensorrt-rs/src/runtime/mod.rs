@@ -173,7 +173,7 @@ impl Runtime {
                     engine.ok().and_then(Object::new)
                 })
             }
-            Major::V10 | Major::V11 => {
+            Major::V10 | Major::V11 | Major::Rtx1 => {
                 tensorrt.explain("IRuntime::deserializeCudaEngine", Some(&subject), || {
                     // SAFETY: the object is a live `IRuntime` of this library, the plan is alive.
                     let engine = unsafe { calls.runtime_deserialize(object, blob, size) };

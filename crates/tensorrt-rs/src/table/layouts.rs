@@ -44,6 +44,6 @@ pub fn layouts(major: Major) -> &'static [Layout] {
     };
     match major {
         Major::V8 => &[DIMS_32],
-        Major::V10 | Major::V11 => &[DIMS_64, INTERFACE_INFO],
+        Major::V10 | Major::V11 | Major::Rtx1 => &[DIMS_64, INTERFACE_INFO],
     }
 }

@@ -1,6 +1,6 @@
 //! Every method that is called, with its signature.
 
-use super::{Entry, Method, Signature, Slot, v8, v10, v11};
+use super::{Entry, Method, Signature, Slot, rtx, v8, v10, v11};
 use crate::dims::{Dims32, Dims64};
 use crate::error::Unsupported;
 use crate::object::{Object, Target, function, receiver};
@@ -24,6 +24,11 @@ macro_rules! methods {
         impl Methods {
             /// A major that has none of them, to fill in.
             pub(super) const NONE: Self = Self { $($method: Entry::ABSENT,)* };
+
+            /// The same slots in a family that has had them since `version`.
+            pub(super) const fn all_since(self, version: Version) -> Self {
+                Self { $($method: self.$method.since(version),)* }
+            }
 
             /// The slots of a major.
             pub(super) fn slots(&self) -> Vec<Slot> {
@@ -108,6 +113,7 @@ impl Methods {
             Major::V8 => &v8::METHODS,
             Major::V10 => &v10::METHODS,
             Major::V11 => &v11::METHODS,
+            Major::Rtx1 => &rtx::METHODS,
         }
     }
 }

@@ -9,6 +9,7 @@
 
 mod layouts;
 mod methods;
+mod rtx;
 mod v10;
 mod v11;
 mod v8;
@@ -78,6 +79,14 @@ pub(crate) struct Entry {
 
 impl Entry {
     pub(crate) const ABSENT: Self = Self { index: 0, since: None };
+
+    /// The same slot since `version`, if there is one.
+    const fn since(self, version: Version) -> Self {
+        match self.since {
+            Some(_) => Self { index: self.index, since: Some(version) },
+            None => self,
+        }
+    }
 }
 
 /// What identifies a method in all majors.

@@ -46,6 +46,14 @@ impl Placement {
         Self { value, minor: Some(minor) }
     }
 
+    /// `TensorRT` for RTX 1.7 has what the last 11 has, under the same number.
+    pub(crate) const fn in_rtx(self) -> Self {
+        match self.minor {
+            Some(_) => Self::at(self.value),
+            None => Self::ABSENT,
+        }
+    }
+
     pub(crate) fn since_version(self, major: Major) -> Option<Version> {
         let oldest = major.oldest();
         self.minor.map(|minor| Version::new(oldest.major, minor.max(oldest.minor), 0))
@@ -56,7 +64,7 @@ impl Placement {
 pub(crate) fn number(
     enumeration: &'static str,
     name: &'static str,
-    placements: &[Placement; 3],
+    placements: &[Placement; 4],
     version: Version,
 ) -> Result<i32, Unsupported> {
     let placement = Major::of(version).map(|major| (major, placements[major.index()]));
@@ -78,7 +86,7 @@ pub(crate) fn number(
 /// Appends the values of one enumeration.
 pub(crate) fn append<'a>(
     enumeration: &'static str,
-    values: impl Iterator<Item = (&'static str, &'a [Placement; 3])>,
+    values: impl Iterator<Item = (&'static str, &'a [Placement; 4])>,
     major: Major,
     to: &mut Vec<EnumValue>,
 ) {
@@ -89,7 +97,8 @@ pub(crate) fn append<'a>(
     }));
 }
 
-/// An enumeration with its numbers in 8.x, 10.x and 11.x, in this order; one number stands for all three.
+/// An enumeration with its numbers in 8.x, 10.x, 11.x and `TensorRT` for RTX, in this order. One number stands for all
+/// four, and three say that the last is as 11.
 macro_rules! enumeration {
     (
         $(#[$attribute:meta])*
@@ -116,9 +125,9 @@ macro_rules! enumeration {
                 }
             }
 
-            const fn placements(self) -> [$crate::table::Placement; 3] {
+            const fn placements(self) -> [$crate::table::Placement; 4] {
                 match self {
-                    $(Self::$variant => $crate::table::enumeration!(@three $($placement),+),)*
+                    $(Self::$variant => $crate::table::enumeration!(@four $($placement),+),)*
                 }
             }
 
@@ -161,8 +170,9 @@ macro_rules! enumeration {
             }
         }
     };
-    (@three $all:expr) => { [$crate::table::Placement::at($all); 3] };
-    (@three $v8:expr, $v10:expr, $v11:expr) => { [$v8, $v10, $v11] };
+    (@four $all:expr) => { [$crate::table::Placement::at($all); 4] };
+    (@four $v8:expr, $v10:expr, $v11:expr) => { [$v8, $v10, $v11, $v11.in_rtx()] };
+    (@four $v8:expr, $v10:expr, $v11:expr, $rtx:expr) => { [$v8, $v10, $v11, $rtx] };
 }
 
 pub(crate) use enumeration;

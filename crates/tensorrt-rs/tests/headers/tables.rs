@@ -1,4 +1,4 @@
-//! The tables of this crate: against what the compiler makes of NVIDIA's 11.4 headers, and through
+//! The tables of this crate: against what the compiler makes of NVIDIA's headers of 11.4 and of `TensorRT` for RTX, and through
 //! `abi::check`, which must find every difference and nothing else.
 
 use crate::compiler::{Compiler, DumpedClass};
@@ -14,10 +14,20 @@ use tensorrt_rs::table::{self, Target};
 #[test]
 fn the_tables_of_11_are_what_the_compiler_says() {
     let test = "the_tables_of_11_are_what_the_compiler_says";
+    compiled(test, Major::V11, nvidia::TENSORRT);
+}
+
+#[test]
+fn the_tables_of_tensorrt_for_rtx_are_what_the_compiler_says() {
+    let test = "the_tables_of_tensorrt_for_rtx_are_what_the_compiler_says";
+    compiled(test, Major::Rtx1, nvidia::RTX[4]);
+}
+
+fn compiled(test: &str, major: Major, headers: &str) {
     let Some(root) = nvidia::root(test) else { return };
-    let Some(compiler) = Compiler::new(test, &root.join(nvidia::TENSORRT), &root) else { return };
+    let Some(compiler) = Compiler::new(test, &root.join(headers), &root) else { return };
     let dumped = compiler.classes();
-    let slots = table::slots(Major::V11);
+    let slots = table::slots(major);
     assert!(slots.len() > 100, "{} slots", slots.len());
     for slot in &slots {
         let (name, class) = find(&dumped, slot.class);
@@ -32,10 +42,10 @@ fn the_tables_of_11_are_what_the_compiler_says() {
         }
     }
     let mut expected: Vec<(String, i64)> = Vec::new();
-    for value in table::enum_values(Major::V11) {
+    for value in table::enum_values(major) {
         expected.push((format!("{}::{}", value.enumeration, value.name), i64::from(value.value)));
     }
-    for layout in table::layouts(Major::V11) {
+    for layout in table::layouts(major) {
         let name = layout.name;
         expected.push((format!("sizeof({name})"), i64::try_from(layout.size).expect("small")));
         expected
@@ -74,27 +84,36 @@ fn find<'a>(dumped: &'a BTreeMap<String, DumpedClass>, name: &str) -> (String, &
 
 #[test]
 fn the_check_finds_nothing_against_the_tables_of_11() {
-    let Some(root) = nvidia::root("the_check_finds_nothing_against_the_tables_of_11") else {
-        return;
-    };
-    let headers = Headers::read(&root.join(nvidia::TENSORRT)).expect("NVIDIA's headers");
-    let report = check(&headers).expect("headers of 11.4");
+    let test = "the_check_finds_nothing_against_the_tables_of_11";
+    checked(test, Major::V11, nvidia::TENSORRT);
+}
+
+#[test]
+fn the_check_finds_nothing_against_the_tables_of_tensorrt_for_rtx() {
+    let test = "the_check_finds_nothing_against_the_tables_of_tensorrt_for_rtx";
+    checked(test, Major::Rtx1, nvidia::RTX[4]);
+}
+
+fn checked(test: &str, major: Major, headers: &str) {
+    let Some(root) = nvidia::root(test) else { return };
+    let headers = Headers::read(&root.join(headers)).expect("NVIDIA's headers");
+    let report = check(&headers).expect("headers of a known version");
     assert!(report.agrees(), "{report}");
     assert_eq!(report.unknown().count(), 0, "{report}");
     // Nothing of the tables was left out.
     let has = |item: &Item| {
         report.findings.iter().any(|f| f.item == *item && f.verdict == Verdict::Match)
     };
-    for slot in table::slots(Major::V11) {
+    for slot in table::slots(major) {
         assert!(has(&Item::Method { class: slot.class, method: slot.method }), "{slot:?}");
     }
-    for value in table::enum_values(Major::V11) {
+    for value in table::enum_values(major) {
         assert!(
             has(&Item::Value { enumeration: value.enumeration, name: value.name }),
             "{value:?}"
         );
     }
-    for layout in table::layouts(Major::V11) {
+    for layout in table::layouts(major) {
         assert!(has(&Item::Struct { name: layout.name }), "{layout:?}");
     }
     for class in ["ILogger", "IProfiler", "IProgressMonitor"] {
@@ -102,13 +121,14 @@ fn the_check_finds_nothing_against_the_tables_of_11() {
     }
 }
 
+/// Their tables are others still.
 #[test]
-fn tensorrt_for_rtx_is_refused_by_name() {
-    let Some(root) = nvidia::root("tensorrt_for_rtx_is_refused_by_name") else { return };
-    for version in nvidia::RTX {
+fn tensorrt_for_rtx_before_1_7_is_refused_by_name() {
+    let Some(root) = nvidia::root("tensorrt_for_rtx_before_1_7_is_refused_by_name") else { return };
+    for version in &nvidia::RTX[..4] {
         let headers = Headers::read(&root.join(version)).expect("NVIDIA's headers");
-        let refused = check(&headers).expect_err("another product");
-        assert!(matches!(refused, NotComparable::Product { .. }));
+        let refused = check(&headers).expect_err("no tables");
+        assert!(matches!(refused, NotComparable::Version { .. }));
         assert!(refused.to_string().contains("TensorRT for RTX 1."), "{refused}");
     }
 }
