@@ -47,8 +47,8 @@ fn an_engine_of_tensorrt_gets_the_bytes_of_the_cpu_path() {
 }
 
 #[test]
-fn a_pipeline_on_a_gpu_publishes_every_pair_once_and_in_order() {
-    let test = "engine::a_pipeline_on_a_gpu_publishes_every_pair_once_and_in_order";
+fn a_pipeline_publishes_every_pair_of_a_device_once_and_in_order() {
+    let test = "engine::a_pipeline_publishes_every_pair_of_a_device_once_and_in_order";
     for integrated in ["0", "1"] {
         with_fake(test, VERSIONS[1], &[("FAKE_CUDA_INTEGRATED", integrated)], || {
             pipeline_test(test, 0);

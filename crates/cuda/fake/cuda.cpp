@@ -14,6 +14,7 @@
 //   FAKE_CUDA_LOG          a file that gets a line per call
 //
 // Codes that make a context useless in CUDA do so here, until the context is reset.
+#include <algorithm>
 #include <condition_variable>
 #include <atomic>
 #include <chrono>
@@ -28,7 +29,6 @@
 #include <map>
 #include <mutex>
 #include <set>
-#include <sstream>
 #include <string>
 #include <sys/mman.h>
 #include <thread>
@@ -67,9 +67,12 @@ int fault(const std::string& what) {
     static std::map<std::string, int> calls;
     int nth = ++calls[what];
     const char* faults = getenv("FAKE_CUDA_FAULTS");
-    std::istringstream list(faults ? faults : "");
-    std::string entry;
-    while (list >> entry) {
+    // No C++ streams: where the compiler links its library statically, those of two libraries in a process get mixed up.
+    std::string list = faults ? faults : "";
+    for (size_t start = 0, end; start < list.size(); start = end + 1) {
+        end = std::min(list.find(' ', start), list.size());
+        if (end == start) continue;
+        std::string entry = list.substr(start, end - start);
         size_t colon = entry.find(':'), at = entry.find('@');
         if (entry.substr(0, colon) != what) continue;
         int code = atoi(entry.c_str() + colon + 1), first = atoi(entry.c_str() + at + 1);

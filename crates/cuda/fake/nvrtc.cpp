@@ -4,11 +4,9 @@
 // Environment: FAKE_NVRTC_HEADER (the path of host.h), CXX, FAKE_NVRTC_ARCHITECTURES ("72 87"), FAKE_NVRTC_FAIL (a kernel
 // that does not compile), FAKE_NVRTC_LOG (a file that gets a line per compilation).
 #include <cctype>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <fstream>
-#include <iterator>
-#include <sstream>
 #include <string>
 #include <unistd.h>
 #include <vector>
@@ -22,12 +20,27 @@ std::string env(const char* name, const char* otherwise) {
     return value ? value : otherwise;
 }
 std::vector<int> architectures() {
-    std::istringstream list(env("FAKE_NVRTC_ARCHITECTURES", "72 87 90"));
-    return {std::istream_iterator<int>(list), {}};
+    std::string list = env("FAKE_NVRTC_ARCHITECTURES", "72 87 90");
+    std::vector<int> found;
+    char* rest = list.data();
+    for (char* end; long number = strtol(rest, &end, 10); rest = end) found.push_back(int(number));
+    return found;
 }
+// No C++ streams: where the compiler links its library statically, those of two libraries in a process get mixed up.
 std::string contents(const std::string& path) {
-    std::ifstream file(path, std::ios::binary);
-    return {std::istreambuf_iterator<char>(file), {}};
+    std::string all;
+    FILE* file = fopen(path.c_str(), "rb");
+    if (!file) return all;
+    char part[65536];
+    while (size_t count = fread(part, 1, sizeof part, file)) all.append(part, count);
+    fclose(file);
+    return all;
+}
+void write(const std::string& path, const char* mode, const std::string& text) {
+    FILE* file = fopen(path.c_str(), mode);
+    if (!file) return;
+    fwrite(text.data(), 1, text.size(), file);
+    fclose(file);
 }
 int get(const std::string& from, char* to) {
     memcpy(to, from.data(), from.size());
@@ -60,7 +73,7 @@ int nvrtcDestroyProgram(void** program) {
 }
 int nvrtcCompileProgram(void* handle, int count, const char* const* options) {
     Program& program = *static_cast<Program*>(handle);
-    std::ofstream(env("FAKE_NVRTC_LOG", "/dev/null"), std::ios::app) << program.name << "\n";
+    write(env("FAKE_NVRTC_LOG", "/dev/null"), "a", program.name + "\n");
     if (env("FAKE_NVRTC_FAIL", "") == program.name) {
         program.log = program.name + ".cu(1): error: told to fail";
         return 6;  // NVRTC_ERROR_COMPILATION
@@ -69,17 +82,17 @@ int nvrtcCompileProgram(void* handle, int count, const char* const* options) {
     if (!mkdtemp(directory.data())) return 1;
     std::string type = program.name;
     type[0] = char(toupper(type[0]));
-    std::ofstream(directory + "/k.cpp")
-        << program.text << "\nextern \"C\" unsigned occdepth_bytes = sizeof(" << type << ");\n"
-        << "extern \"C\" void occdepth_run(const void* p, const unsigned* grid, const unsigned* block) {\n"
-        << "  const " << type << "& r = *static_cast<const " << type << "*>(p);\n"
-        << "  blockDim = Dim3{block[0], block[1], block[2]};\n"
-        << "  for (blockIdx.z = 0; blockIdx.z < grid[2]; ++blockIdx.z)\n"
-        << "    for (blockIdx.y = 0; blockIdx.y < grid[1]; ++blockIdx.y)\n"
-        << "      for (blockIdx.x = 0; blockIdx.x < grid[0]; ++blockIdx.x)\n"
-        << "        for (threadIdx.y = 0; threadIdx.y < block[1]; ++threadIdx.y)\n"
-        << "          for (threadIdx.x = 0; threadIdx.x < block[0]; ++threadIdx.x) " << program.name << "(r);\n"
-        << "}\n";
+    write(directory + "/k.cpp", "w",
+          program.text + "\nextern \"C\" unsigned occdepth_bytes = sizeof(" + type + ");\n"
+          + "extern \"C\" void occdepth_run(const void* p, const unsigned* grid, const unsigned* block) {\n"
+          + "  const " + type + "& r = *static_cast<const " + type + "*>(p);\n"
+          + "  blockDim = Dim3{block[0], block[1], block[2]};\n"
+          + "  for (blockIdx.z = 0; blockIdx.z < grid[2]; ++blockIdx.z)\n"
+          + "    for (blockIdx.y = 0; blockIdx.y < grid[1]; ++blockIdx.y)\n"
+          + "      for (blockIdx.x = 0; blockIdx.x < grid[0]; ++blockIdx.x)\n"
+          + "        for (threadIdx.y = 0; threadIdx.y < block[1]; ++threadIdx.y)\n"
+          + "          for (threadIdx.x = 0; threadIdx.x < block[0]; ++threadIdx.x) " + program.name + "(r);\n"
+          + "}\n");
     std::string command = env("CXX", "c++") + " -std=c++14 -O1 -ffp-contract=off -fno-strict-aliasing -shared -fPIC -w "
                           "-DOCCDEPTH_HOST -include " + env("FAKE_NVRTC_HEADER", "host.h");
     for (int i = 0; i < count; ++i)
