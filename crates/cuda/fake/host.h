@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <initializer_list>
 
 typedef uint8_t u8;
 typedef uint16_t u16;
@@ -20,7 +21,7 @@ struct Dim3 {
 };
 static thread_local Dim3 blockIdx, blockDim, threadIdx;
 
-#define KERNEL(threads) extern "C" void
+#define KERNEL(threads, blocks) extern "C" void
 #define DEVICE static inline
 
 template <typename T> DEVICE T load(const T* at) {
@@ -31,8 +32,8 @@ template <typename T> DEVICE T load(const T* at) {
     return *at;
 }
 
-struct alignas(8) Float2 {
-    float x, y;
+struct alignas(8) Word2 {
+    u32 x, y;
 };
 
 // Compiled with -ffp-contract=off: nothing is fused but what says so.
@@ -41,6 +42,8 @@ DEVICE float times(float a, float b) { return a * b; }
 DEVICE float plus(float a, float b) { return a + b; }
 DEVICE float minus(float a, float b) { return a - b; }
 DEVICE float divided(float a, float b) { return a / b; }
+DEVICE float greater(float a, float b) { return fmaxf(a, b); }
+DEVICE float lesser(float a, float b) { return fminf(a, b); }
 DEVICE u32 bits_of(float a) {
     u32 bits;
     memcpy(&bits, &a, sizeof bits);
@@ -76,4 +79,19 @@ DEVICE float of_half(u16 half) {
                       : exponent     ? ldexpf(float(mantissa | 0x400u), int(exponent) - 25)
                                      : ldexpf(float(mantissa), -24);
     return half & 0x8000u ? -magnitude : magnitude;
+}
+
+DEVICE u32 greater_halves(u32 a, u32 b) {
+    u32 mask = 0;
+    for (int shift : {0, 16})
+        if (of_half(u16(a >> shift)) > of_half(u16(b >> shift))) mask |= 0xffffu << shift;
+    return mask;
+}
+DEVICE u32 zero_halves_plus(u32 a, u32 b) {
+    u32 sum = 0;
+    for (int shift : {0, 16}) {
+        float half = fmaf(of_half(u16(a >> shift)), 0.0f, of_half(u16(b >> shift)));
+        sum |= u32(half_of(half)) << shift;
+    }
+    return sum;
 }

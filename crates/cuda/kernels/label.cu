@@ -7,33 +7,29 @@
 // Compiled for one network:
 //   BYTES       of the parameters, as the caller lays them out
 //   CLASSES     classes
-//   VOXELS      1 or 2; 2 asks for an even number of voxels, so that pairs are aligned in every plane
+//   VOXELS      1, 2 or (half precision only) 4; the number of voxels must be a multiple, so that every plane is aligned
 //   INPUT_HALF  1: logits of IEEE half precision; 0: single precision
 //
 // Keep `Label` in step with `src/kernels/label.rs`.
 
 #define UNKNOWN 255u
 
+// Logits stay in the words in which memory has them, two halves or one single precision each, until the softmax. A lone half
+// has a neighbour of zeros.
 #if INPUT_HALF
 typedef u16 Logit;
-typedef u32 Pair;
-DEVICE void unpack(Pair pair, float* out) {
-    out[0] = of_half(u16(pair & 0xffff));
-    out[1] = of_half(u16(pair >> 16));
-}
-DEVICE float single(Logit logit) { return of_half(logit); }
+#define LANES (VOXELS == 1 ? 2 : VOXELS)
+#define WORDS (LANES / 2)
 #else
 typedef float Logit;
-typedef Float2 Pair;
-DEVICE void unpack(Pair pair, float* out) {
-    out[0] = pair.x;
-    out[1] = pair.y;
-}
-DEVICE float single(Logit logit) { return logit; }
+#define LANES VOXELS
+#define WORDS VOXELS
 #endif
 
 // Beyond this many, logits do not fit the registers and are read again (from the second cache, mostly).
 #define KEPT (CLASSES <= 48)
+// As many blocks as a multiprocessor of 65,536 registers holds where the logits leave room for that (64 registers a thread).
+#define BLOCKS (KEPT && CLASSES * WORDS <= 40 ? 8 : 1)
 
 struct Label {
     const Logit* logits;
@@ -49,16 +45,39 @@ struct Label {
     u16 planes[CLASSES];
     u8 ids[CLASSES];
 };
+// A byte for each voxel of a thread.
+#if VOXELS == 1
+typedef u8 Bytes;
+#elif VOXELS == 2
+typedef u16 Bytes;
+#else
+typedef u32 Bytes;
+#endif
 static_assert(sizeof(Label) == BYTES, "the caller's parameters have another layout");
 
-DEVICE void logits_of(const Label& l, int nth, u32 first, float* out) {
-    const Logit* plane = l.logits + u64(l.planes[nth]) * l.voxels + first;
-#if VOXELS == 2
-    unpack(load(reinterpret_cast<const Pair*>(plane)), out);
+DEVICE void logits_of(const Label& l, int nth, u32 first, u32* out) {
+    const Logit* at = l.logits + u64(l.planes[nth]) * l.voxels + first;
+#if INPUT_HALF && VOXELS == 1
+    out[0] = load(at);
+#elif WORDS == 1
+    out[0] = load(reinterpret_cast<const u32*>(at));
 #else
-    out[0] = single(load(plane));
+    Word2 words = load(reinterpret_cast<const Word2*>(at));
+    out[0] = words.x;
+    out[1] = words.y;
 #endif
 }
+
+DEVICE float lane_of(const u32* words, int v) {
+#if INPUT_HALF
+    u32 word = words[v / 2];
+    return of_half(u16(v % 2 ? word >> 16 : word & 0xffffu));
+#else
+    return of_bits(words[v]);
+#endif
+}
+
+DEVICE u32 chosen(u32 mask, u32 a, u32 b) { return (a & mask) | (b & ~mask); }
 
 // exp(x) for x <= 0, relative error below 0.2 %: the CPU path's, operation by operation.
 DEVICE float exp_of_negative(float x) {
@@ -70,68 +89,127 @@ DEVICE float exp_of_negative(float x) {
     return of_bits(bits_of(mantissa) + (bits_of(n) << 23));
 }
 
-KERNEL(256) label(const Label l) {
+// The greatest logits so far, whose classes they are, and whether any was not finite.
+struct Best {
+#if INPUT_HALF
+    // By pairs, as the logits. A fault is NaN, of both signs.
+    u32 value[WORDS], id[WORDS], fault[WORDS];
+#else
+    float value[LANES], fault[LANES];
+    u32 id[LANES];
+#endif
+};
+
+DEVICE void start(Best& best) {
+#pragma unroll
+    for (int w = 0; w < WORDS; ++w) {
+#if INPUT_HALF
+        best.value[w] = 0xfc00fc00u; // minus infinity
+        best.fault[w] = 0;
+#else
+        best.value[w] = of_bits(0xff800000u);
+        best.fault[w] = 0.0f;
+#endif
+        best.id[w] = 0;
+    }
+}
+
+DEVICE void offer(Best& best, const u32* words, u32 id) {
+#pragma unroll
+    for (int w = 0; w < WORDS; ++w) {
+#if INPUT_HALF
+        u32 better = greater_halves(words[w], best.value[w]);
+        best.value[w] = chosen(better, words[w], best.value[w]);
+        best.id[w] = chosen(better, id * 0x10001u, best.id[w]);
+        best.fault[w] = zero_halves_plus(words[w], best.fault[w]);
+#else
+        float value = of_bits(words[w]);
+        bool better = value > best.value[w];
+        best.value[w] = better ? value : best.value[w];
+        best.id[w] = better ? id : best.id[w];
+        best.fault[w] = fused(value, 0.0f, best.fault[w]); // NaN unless the value is finite
+#endif
+    }
+}
+
+DEVICE u32 id_of(const Best& best, int v) {
+#if INPUT_HALF
+    return best.id[v / 2] >> 16 * (v % 2) & 0xffffu;
+#else
+    return best.id[v];
+#endif
+}
+
+DEVICE bool is_fault(const Best& best, int v) {
+#if INPUT_HALF
+    return (best.fault[v / 2] >> 16 * (v % 2) & 0x7fffu) != 0;
+#else
+    return best.fault[v] != 0.0f;
+#endif
+}
+
+KERNEL(128, BLOCKS) label(const Label l) {
     u32 first = (blockIdx.x * blockDim.x + threadIdx.x) * VOXELS;
     if (first >= l.voxels) return;
 
 #if KEPT
-    float kept[CLASSES][VOXELS];
+    u32 kept[CLASSES][WORDS];
 #pragma unroll
     for (int nth = 0; nth < CLASSES; ++nth) logits_of(l, nth, first, kept[nth]);
 #endif
-    float best[VOXELS], fault[VOXELS];
-    u32 id[VOXELS];
-#pragma unroll
-    for (int v = 0; v < VOXELS; ++v) {
-        best[v] = of_bits(0xff800000u); // minus infinity
-        fault[v] = 0.0f;
-        id[v] = 0;
-    }
+    Best best;
+    start(best);
 #pragma unroll
     for (int nth = 0; nth < CLASSES; ++nth) {
 #if KEPT
-        const float* values = kept[nth];
+        const u32* words = kept[nth];
 #else
-        float values[VOXELS];
-        logits_of(l, nth, first, values);
+        u32 words[WORDS];
+        logits_of(l, nth, first, words);
 #endif
-#pragma unroll
-        for (int v = 0; v < VOXELS; ++v) {
-            bool better = values[v] > best[v];
-            best[v] = better ? values[v] : best[v];
-            id[v] = better ? u32(l.ids[nth]) : id[v];
-            fault[v] = plus(fault[v], times(values[v], 0.0f)); // NaN unless the value is finite
-        }
+        offer(best, words, l.ids[nth]);
     }
 
-    u32 level[VOXELS];
+    u32 level[LANES];
 #pragma unroll
-    for (int v = 0; v < VOXELS; ++v) level[v] = 0;
+    for (int v = 0; v < LANES; ++v) level[v] = 0;
     if (l.confidence != nullptr || l.unknown_below > 0) {
-        float sum[VOXELS];
+        float greatest[LANES], sum[LANES];
 #pragma unroll
-        for (int v = 0; v < VOXELS; ++v) sum[v] = 0.0f;
+        for (int v = 0; v < LANES; ++v) {
+#if INPUT_HALF
+            greatest[v] = lane_of(best.value, v);
+#else
+            greatest[v] = best.value[v];
+#endif
+            sum[v] = 0.0f;
+        }
 #pragma unroll
         for (int nth = 0; nth < CLASSES; ++nth) {
 #if KEPT
-            const float* values = kept[nth];
+            const u32* words = kept[nth];
 #else
-            float values[VOXELS];
-            logits_of(l, nth, first, values);
+            u32 words[WORDS];
+            logits_of(l, nth, first, words);
 #endif
 #pragma unroll
-            for (int v = 0; v < VOXELS; ++v) sum[v] = plus(sum[v], exp_of_negative(minus(values[v], best[v])));
+            for (int v = 0; v < LANES; ++v)
+                sum[v] = plus(sum[v], exp_of_negative(minus(lane_of(words, v), greatest[v])));
         }
-        // In 2^23 and beyond the last bit is 1: the sum is rounded to an integer, a half to the even one.
+        // In 2^23 and beyond the last bit is 1: the sum is rounded to an integer, a half to the even one. The greatest logit
+        // adds 1 to the sum: it is from 1 to CLASSES, or of a fault.
 #pragma unroll
-        for (int v = 0; v < VOXELS; ++v) level[v] = bits_of(plus(divided(255.0f, sum[v]), 8388608.0f)) & 0xff;
+        for (int v = 0; v < LANES; ++v) level[v] = bits_of(plus(divided(255.0f, sum[v]), 8388608.0f)) & 0xff;
     }
 
+    Bytes hidden = 0, labels = 0, confidence = 0;
+    if (l.hidden != nullptr) hidden = load(reinterpret_cast<const Bytes*>(l.hidden + first));
 #pragma unroll
     for (int v = 0; v < VOXELS; ++v) {
-        bool unknown = fault[v] != 0.0f || level[v] < l.unknown_below;
-        if (l.hidden != nullptr) unknown = unknown || load(l.hidden + first + v) != 0;
-        l.labels[first + v] = u8(unknown ? UNKNOWN : id[v]);
-        if (l.confidence != nullptr) l.confidence[first + v] = u8(unknown ? 0u : level[v]);
+        bool unknown = is_fault(best, v) || level[v] < l.unknown_below || (hidden >> 8 * v & 0xff) != 0;
+        labels |= Bytes((unknown ? UNKNOWN : id_of(best, v)) << 8 * v);
+        confidence |= Bytes((unknown ? 0u : level[v]) << 8 * v);
     }
+    *reinterpret_cast<Bytes*>(l.labels + first) = labels;
+    if (l.confidence != nullptr) *reinterpret_cast<Bytes*>(l.confidence + first) = confidence;
 }

@@ -93,8 +93,7 @@ DEVICE Pixel black_of(const Rectify& r) {
 #if IS_YUV
 DEVICE float within(const Colour& colour, float luma, float chroma) {
     float value = fused(luma, colour.luma, chroma);
-    value = value > colour.black ? value : colour.black;
-    return value < colour.white ? value : colour.white;
+    return lesser(greater(value, colour.black), colour.white);
 }
 #endif
 
@@ -213,7 +212,7 @@ DEVICE void four(const Rectify& r, const View& view, int x, int y, Pixel out[2][
         }
 }
 
-KERNEL(256) rectify(const Rectify r) {
+KERNEL(256, 1) rectify(const Rectify r) {
     u32 x = blockIdx.x * blockDim.x + threadIdx.x;
     u32 y = blockIdx.y * blockDim.y + threadIdx.y;
     if (x >= r.width || y >= r.height) return;

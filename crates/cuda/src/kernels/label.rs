@@ -56,16 +56,18 @@ impl LabelPlan {
             text: format!("{DEVICE}\n{}", include_str!("../../kernels/label.cu")),
             options: vec![
                 format!("-DCLASSES={}", self.planes.len()),
-                format!("-DVOXELS={}", self.per_thread()),
+                format!("-DVOXELS={}", self.per_thread(half)),
                 format!("-DINPUT_HALF={}", u32::from(half)),
                 format!("-DBYTES={}", self.parameter_bytes()),
             ],
         }
     }
 
-    /// Pairs are aligned in every plane only where their number is even.
-    fn per_thread(&self) -> usize {
-        if self.voxels.is_multiple_of(2) { 2 } else { 1 }
+    /// Voxels a thread: as many as make 8 bytes of logits, where every plane is aligned to that.
+    fn per_thread(&self, half: bool) -> usize {
+        let most = if half { 4 } else { 2 };
+        let fits = |&count: &usize| count <= most && self.voxels.is_multiple_of(count);
+        [4, 2].into_iter().find(fits).unwrap_or(1)
     }
 
     /// Size of `Label` in `label.cu`.
@@ -84,7 +86,7 @@ pub(crate) struct Labelling {
 
 impl Labelling {
     /// Addresses of: the logits, the mask (0: none), the labels, the confidences (0: none).
-    pub(crate) fn new(plan: &LabelPlan, addresses: [u64; 4]) -> Self {
+    pub(crate) fn new(plan: &LabelPlan, half: bool, addresses: [u64; 4]) -> Self {
         let mut bytes = Vec::with_capacity(plan.parameter_bytes());
         for address in addresses {
             bytes.extend(address.to_ne_bytes());
@@ -97,7 +99,7 @@ impl Labelling {
         bytes.extend(plan.planes.iter().map(|(_, id)| id));
         bytes.resize(plan.parameter_bytes(), 0);
         let words = bytes.as_chunks::<8>().0;
-        let threads = plan.voxels.div_ceil(plan.per_thread());
+        let threads = plan.voxels.div_ceil(plan.per_thread(half));
         Self {
             parameters: words.iter().map(|word| u64::from_ne_bytes(*word)).collect(),
             blocks: u32::try_from(threads.div_ceil(THREADS as usize)).unwrap_or(0),
@@ -123,7 +125,7 @@ impl Labelling {
 }
 
 /// Threads a block.
-const THREADS: u32 = 256;
+const THREADS: u32 = 128;
 /// Four addresses and two numbers.
 const FIXED_BYTES: usize = 4 * 8 + 2 * 4;
 /// Ids are bytes, and one of them means unknown.

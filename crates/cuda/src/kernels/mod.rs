@@ -45,7 +45,7 @@ pub fn variants(classes: usize) -> Vec<Source> {
     let mut all = Vec::new();
     for half in [false, true] {
         all.extend(formats.map(|format| rectify::source(format, half)));
-        for voxels in [1, 2] {
+        for voxels in [1, 2, 4] {
             let planes = (0..classes).map(plane).collect();
             let plan = LabelPlan { planes, voxels, unknown_below: 0, hidden: None };
             all.push(plan.source_text(half));
