@@ -22,7 +22,9 @@
 #define BAYER10 9
 #define BAYER12 10
 
-#define IS_YUV (FORMAT == YUYV || FORMAT == UYVY || FORMAT == NV12)
+// Four bytes of two neighbours, which share their chroma.
+#define IS_QUAD (FORMAT == YUYV || FORMAT == UYVY)
+#define IS_YUV (IS_QUAD || FORMAT == NV12)
 #define IS_BAYER (FORMAT == BAYER8 || FORMAT == BAYER10 || FORMAT == BAYER12)
 
 #if OUTPUT_HALF
@@ -91,9 +93,32 @@ DEVICE Pixel black_of(const Rectify& r) {
 }
 
 #if IS_YUV
-DEVICE float within(const Colour& colour, float luma, float chroma) {
-    float value = fused(luma, colour.luma, chroma);
-    return lesser(greater(value, colour.black), colour.white);
+// What U and V add to each channel.
+DEVICE Pixel chroma_of(const Rectify& r, float u, float v) {
+    Pixel p;
+    p.c[0] = fused(v, r.yuv[0].v, r.yuv[0].offset);
+    p.c[1] = fused(v, r.yuv[1].v, fused(u, r.yuv[1].u, r.yuv[1].offset));
+    p.c[2] = fused(u, r.yuv[2].u, r.yuv[2].offset);
+    return p;
+}
+
+DEVICE Pixel lit(const Rectify& r, float luma, const Pixel& chroma) {
+    Pixel p;
+#pragma unroll
+    for (int c = 0; c < 3; ++c)
+        p.c[c] = lesser(greater(fused(luma, r.yuv[c].luma, chroma.c[c]), r.yuv[c].black), r.yuv[c].white);
+    return p;
+}
+#endif
+
+#if IS_QUAD
+#define LUMA (FORMAT == YUYV ? 0 : 8)
+#define CHROMA (FORMAT == YUYV ? 8 : 0)
+
+DEVICE float luma_of(u32 quad, u32 odd) { return float(quad >> (LUMA + 16 * odd) & 0xff); }
+
+DEVICE Pixel chroma_of(const Rectify& r, u32 quad) {
+    return chroma_of(r, float(quad >> CHROMA & 0xff), float(quad >> (CHROMA + 16) & 0xff));
 }
 #endif
 
@@ -158,25 +183,12 @@ DEVICE Pixel source(const Rectify& r, const View& view, u32 x, u32 y) {
 #endif
     float grey = float(word);
     return coloured(r, grey, grey, grey);
-#elif IS_YUV
-#if FORMAT == NV12
+#elif FORMAT == NV12
     u32 pair = load(reinterpret_cast<const u16*>(view.chroma + u64(y / 2) * r.stride) + x / 2);
-    float luma = float(load(row + x)), u = float(pair & 0xff), v = float(pair >> 8);
-#else
+    return lit(r, float(load(row + x)), chroma_of(r, float(pair & 0xff), float(pair >> 8)));
+#elif IS_QUAD
     u32 quad = load(reinterpret_cast<const u32*>(row) + x / 2);
-#if FORMAT == YUYV
-    float luma = float(quad >> 16 * (x & 1) & 0xff);
-    float u = float(quad >> 8 & 0xff), v = float(quad >> 24);
-#else
-    float luma = float(quad >> (8 + 16 * (x & 1)) & 0xff);
-    float u = float(quad & 0xff), v = float(quad >> 16 & 0xff);
-#endif
-#endif
-    Pixel p;
-    p.c[0] = within(r.yuv[0], luma, fused(v, r.yuv[0].v, r.yuv[0].offset));
-    p.c[1] = within(r.yuv[1], luma, fused(v, r.yuv[1].v, fused(u, r.yuv[1].u, r.yuv[1].offset)));
-    p.c[2] = within(r.yuv[2], luma, fused(u, r.yuv[2].u, r.yuv[2].offset));
-    return p;
+    return lit(r, luma_of(quad, x & 1), chroma_of(r, quad));
 #else
     u32 around[3][3];
 #pragma unroll
@@ -197,6 +209,21 @@ DEVICE void four(const Rectify& r, const View& view, int x, int y, Pixel out[2][
 #pragma unroll
         for (int i = 0; i < 4; ++i) around[j][i] = mosaic(r, view.pixels, x + i - 1, y + j - 1);
 #endif
+#if IS_QUAD
+    // All of them in the image, mostly; in half of the cases both of a row are of one quad.
+    if (u32(x) < r.source_width - 1 && u32(y) < r.source_height - 1) {
+        u32 odd = u32(x) & 1;
+#pragma unroll
+        for (int j = 0; j < 2; ++j) {
+            const u32* at = reinterpret_cast<const u32*>(view.pixels + u64(u32(y + j)) * r.stride) + u32(x) / 2;
+            u32 first = load(at), second = odd ? load(at + 1) : first;
+            Pixel chroma = chroma_of(r, first);
+            out[j][0] = lit(r, luma_of(first, odd), chroma);
+            out[j][1] = lit(r, luma_of(second, odd ^ 1), odd ? chroma_of(r, second) : chroma);
+        }
+        return;
+    }
+#endif
 #pragma unroll
     for (int j = 0; j < 2; ++j)
 #pragma unroll
@@ -212,7 +239,7 @@ DEVICE void four(const Rectify& r, const View& view, int x, int y, Pixel out[2][
         }
 }
 
-KERNEL(256, 1) rectify(const Rectify r) {
+KERNEL(128, 1) rectify(const Rectify r) {
     u32 x = blockIdx.x * blockDim.x + threadIdx.x;
     u32 y = blockIdx.y * blockDim.y + threadIdx.y;
     if (x >= r.width || y >= r.height) return;

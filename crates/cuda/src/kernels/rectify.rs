@@ -300,7 +300,7 @@ struct Parameters {
 }
 
 /// A warp along the rows, so that its stores are whole lines of memory.
-const BLOCK: [u32; 3] = [32, 8, 1];
+const BLOCK: [u32; 3] = [32, 4, 1];
 /// Of the parts of a staged pair: what memory of the device has.
 const ALIGNMENT: usize = 256;
 /// So that a column, counted from one pixel outside, fits 16 bits and is never that of [`NO_SAMPLE`].
