@@ -1,5 +1,5 @@
-//! The GPU frame path on a real GPU, each kernel beside a device copy of the same bytes in the same run. Not yet run on a
-//! device; without one it says so and does nothing.
+//! The GPU frame path on a real GPU, each kernel beside a device copy of the same bytes in the same run
+//! (`benches/results/gpu.md`); without a GPU it says so and does nothing.
 //!
 //! `cargo bench --bench gpu`. Figures are the device's own times (events), not the host's. The goal: 1.25 of the copy.
 #![allow(missing_docs, reason = "criterion's macros make public functions")]

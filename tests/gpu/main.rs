@@ -1,9 +1,8 @@
 //! The GPU frame path against the CPU path.
 //!
-//! There is no GPU where these tests are written. Each runs in a process of its own on a driver and a compiler that are not
-//! real (`crates/cuda/fake`): the kernels are compiled for the host, everything else is the product's. On a machine that has
-//! a GPU, those whose name ends in `on_a_gpu` do the same there; elsewhere they are skipped by name. Not yet run on a
-//! device.
+//! Most run in a process of their own on a driver and a compiler that are not real (`crates/cuda/fake`): the kernels are
+//! compiled for the host, everything else is the product's. On a machine that has a GPU, those whose name ends in `on_a_gpu`
+//! do the same and more there (`benches/results/gpu.md`); elsewhere they are skipped by name.
 #![allow(unsafe_code, reason = "a counting allocator, and a network that works on device memory")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 #![allow(clippy::print_stderr, clippy::print_stdout, reason = "for whoever started the process")]

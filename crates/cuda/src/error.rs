@@ -96,6 +96,9 @@ pub enum CudaError {
     Network(String),
     /// The GPU failed in a way that made its context useless. The context was made anew and the frame is lost; the next
     /// one may succeed.
+    ///
+    /// CUDA's documentation of these codes says that the process must end, and the driver of a server GPU (580.159 on an
+    /// H200) gives no other context to a process that had one: there every such failure is [`CudaError::Lost`].
     #[error("the GPU failed, its context was made anew, and one frame is lost")]
     Recovered {
         /// What had failed.
@@ -105,10 +108,11 @@ pub enum CudaError {
     /// A call after [`CudaError::Lost`].
     #[error("the GPU's context was lost; this process cannot use it any more")]
     Gone,
-    /// As [`CudaError::Recovered`], but the context could not be made anew, or was only just.
-    #[error("the GPU failed and does not recover")]
+    /// As [`CudaError::Recovered`], but the context could not be made anew, or was only just: the process must be started
+    /// again.
+    #[error("the GPU failed and does not recover in this process")]
     Lost {
-        /// What failed at last.
+        /// What had failed.
         #[source]
         cause: Box<CudaError>,
     },

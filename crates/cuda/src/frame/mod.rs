@@ -13,7 +13,8 @@
 //! - Network, labels and download are captured as a CUDA graph at the start, where the network allows that; upload and
 //!   rectification are two or three launches in front of it, so that their end can be waited for: the images may be
 //!   downloaded while the network runs ([`FramePath::images`]).
-//! - An error after which the context is useless makes everything anew, once: see [`CudaError::Recovered`].
+//! - An error after which the context is useless makes everything anew, once, where the driver allows that:
+//!   see [`CudaError::Recovered`].
 //!
 //! After [`FramePath::warm_up`] no call but [`FramePath::run`] allocates, and none logs, unless something fails.
 
@@ -419,7 +420,10 @@ impl FramePath {
                 self.warm = was_warm;
                 CudaError::Recovered { cause: Box::new(cause) }
             }
-            Err(error) => CudaError::Lost { cause: Box::new(error) },
+            Err(error) => {
+                log::error!("no other context is to be had in this process: {error}");
+                CudaError::Lost { cause: Box::new(cause) }
+            }
         }
     }
 }
