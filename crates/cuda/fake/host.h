@@ -42,6 +42,7 @@ DEVICE float times(float a, float b) { return a * b; }
 DEVICE float plus(float a, float b) { return a + b; }
 DEVICE float minus(float a, float b) { return a - b; }
 DEVICE float divided(float a, float b) { return a / b; }
+DEVICE float divided_without_branches(float a, float b) { return a / b; }
 DEVICE float greater(float a, float b) { return fmaxf(a, b); }
 DEVICE float lesser(float a, float b) { return fminf(a, b); }
 DEVICE u32 bits_of(float a) {

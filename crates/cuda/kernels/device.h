@@ -29,9 +29,10 @@ DEVICE float fused(float a, float b, float c) { return __fmaf_rn(a, b, c); }
 DEVICE float times(float a, float b) { return __fmul_rn(a, b); }
 DEVICE float plus(float a, float b) { return __fadd_rn(a, b); }
 DEVICE float minus(float a, float b) { return __fadd_rn(a, -b); }
-// Correctly rounded for a from 1 to 255 and b from 1 to 255 (every b was compared for a = 255): without the branches that
-// `__fdiv_rn` has for what over- or underflows.
-DEVICE float divided(float a, float b) {
+DEVICE float divided(float a, float b) { return __fdiv_rn(a, b); }
+// The same for a from 1 to 255 and b from 1 to 255, where nothing over- or underflows. Every b from 1 to 256 was compared for
+// a = 255.
+DEVICE float divided_without_branches(float a, float b) {
     float reciprocal;
     asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(reciprocal) : "f"(b));
     reciprocal = __fmaf_rn(reciprocal, __fmaf_rn(-b, reciprocal, 1.0f), reciprocal);
