@@ -88,6 +88,7 @@
 #![deny(unsafe_code)]
 
 pub mod layout;
+pub mod view;
 
 mod checksum;
 mod clock;

@@ -5,6 +5,7 @@
 
 mod support;
 
+use occdepth_ring::view::{GridView, Meanings, Ray};
 use occdepth_ring::{Grid, Reader, ReaderOptions, Writer};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -40,6 +41,22 @@ fn publishing_and_reading_do_not_allocate() {
     }
     assert_eq!(allocations() - before, 0);
     assert_eq!(seen, 101 * u64::from(labels[(32 + 2) * 8 + 3]));
+}
+
+#[test]
+fn derived_views_do_not_allocate() {
+    let description = stream([32, 32, 8], false);
+    let labels = filled(32 * 32 * 8, 1, 0);
+    let (mut heights, mut seen) = (vec![0.0; 32 * 32], vec![0; 32 * 32]);
+    let before = allocations();
+    let meanings = Meanings::of_stream(&description);
+    let view = GridView::new(&labels, &description.grid, &meanings).unwrap();
+    view.height_map(&mut heights).unwrap();
+    view.birds_eye(&mut seen).unwrap();
+    let sum: f64 = view.points().map(|(point, _)| point[0]).sum();
+    let ray = Ray { from_m: [0.1; 3], direction: [1.0, 0.2, 0.1], at_most_m: f64::INFINITY };
+    std::hint::black_box((sum, view.cast(&ray)));
+    assert_eq!(allocations() - before, 0);
 }
 
 /// Allocations of this thread so far.
