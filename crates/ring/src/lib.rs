@@ -90,6 +90,10 @@
 pub mod layout;
 pub mod view;
 
+mod atomics {
+    //! What the protocol of a slot is made of. `tests/loom.rs` puts others in their place.
+    pub(crate) use std::sync::atomic::{AtomicU64, Ordering, fence};
+}
 mod checksum;
 mod clock;
 mod credentials;

@@ -10,8 +10,8 @@
 //! (or a later one) in its second look at the lock, and rejects. The even value is stored with
 //! release, and a reader's first look is an acquire, so that it sees all that was written before.
 
+use crate::atomics::{AtomicU64, Ordering, fence};
 use crate::words::ReadOnlyWord;
-use std::sync::atomic::{AtomicU64, Ordering, fence};
 
 /// Value of the lock while grid `sequence` can be read.
 ///
