@@ -17,6 +17,7 @@ mod private_directory;
 mod rig;
 mod run;
 mod setup;
+mod streams;
 mod table;
 mod watch;
 
@@ -51,6 +52,8 @@ enum Command {
     Infer(infer::Arguments),
     /// Shows the grids of a running stream
     Watch(watch::Arguments),
+    /// Lists the streams of this machine
+    Streams(streams::Arguments),
     /// Lists, probes and tries cameras
     #[command(subcommand)]
     Camera(camera::Command),
@@ -89,6 +92,7 @@ impl Cli {
             Command::Run(arguments) => run::run(&arguments),
             Command::Infer(arguments) => infer::run(&arguments),
             Command::Watch(arguments) => watch::run(&arguments),
+            Command::Streams(arguments) => streams::run(&arguments),
             Command::Camera(command) => camera::run(&command),
             Command::Calibrate(arguments) => calibrate::run(&arguments),
             Command::Rig(command) => rig::run(&command),

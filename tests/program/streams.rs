@@ -111,6 +111,58 @@ fn a_second_writer_is_refused_and_a_stale_socket_is_not() {
 }
 
 #[test]
+fn streams_are_found_and_what_is_none_is_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let listed = || succeed(&["streams", "--directory", text(directory.path())]);
+    assert!(listed().contains("no streams in"), "{}", listed());
+    let (config, socket) = street(directory.path());
+    let runtime = Process::start(&["run", "--config", text(&config)]);
+    wait_for(&socket);
+    succeed(&["watch", text(&socket), "--once", "--json"]);
+    // A writer that died, and somebody who listens and says nothing.
+    let dead = directory.path().join("dead.sock");
+    drop(std::os::unix::net::UnixListener::bind(&dead).unwrap());
+    let other = directory.path().join("other.sock");
+    let _listener = std::os::unix::net::UnixListener::bind(&other).unwrap();
+
+    let lines = listed();
+    let line = |name: &str| {
+        lines.lines().find(|line| line.contains(name)).unwrap_or_else(|| panic!("{lines}"))
+    };
+    assert!(line("street.sock").contains("128 x 128 x 16 voxels of 0.4 m"), "{lines}");
+    assert!(line("street.sock").contains("UNTRAINED; grid "), "{lines}");
+    assert!(line("dead.sock").contains("nobody publishes"), "{lines}");
+    assert!(line("other.sock").contains("other.sock: "), "{lines}");
+    assert_eq!(lines.lines().count(), 3, "the configuration is no socket: {lines}");
+
+    let all: Value = serde_json::from_str(&succeed(&[
+        "streams",
+        "--json",
+        "--directory",
+        text(directory.path()),
+    ]))
+    .unwrap();
+    let all = all.as_array().unwrap();
+    assert_eq!(all.len(), 3);
+    let found = |name: &str| {
+        all.iter().find(|stream| stream["socket"].as_str().unwrap().ends_with(name)).unwrap()
+    };
+    assert_eq!(found("street.sock")["stream"], "street");
+    assert_eq!(found("street.sock")["dims"], serde_json::json!([128, 128, 16]));
+    assert_eq!(found("street.sock")["uid"], rustix::process::getuid().as_raw());
+    assert!(found("street.sock")["newest"]["sequence"].as_u64().unwrap() >= 1);
+    assert!(found("street.sock")["newest"]["age_s"].as_f64().unwrap() < 60.0);
+    assert!(found("dead.sock")["error"].as_str().unwrap().contains("nobody publishes"));
+    runtime.signal(Signal::TERM);
+    assert!(runtime.finish().status.success());
+
+    let nowhere = directory.path().join("nowhere");
+    let missing = run(&["streams", "--directory", text(&nowhere)]);
+    assert_eq!(missing.status.code(), Some(1));
+    assert!(stderr(&missing).contains(text(&nowhere)), "{}", stderr(&missing));
+}
+
+#[test]
 fn a_source_that_ends_ends_the_run() {
     let directory = tempfile::tempdir().unwrap();
     let config = write_config(

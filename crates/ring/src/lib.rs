@@ -98,6 +98,7 @@ mod checksum;
 mod clock;
 mod credentials;
 mod description;
+mod discovery;
 mod grid;
 mod reader;
 mod record;
@@ -111,6 +112,7 @@ pub use credentials::Credentials;
 pub use description::{
     Axes, Class, DescriptionError, GridGeometry, RectifiedCamera, StreamDescription, UNKNOWN_LABEL,
 };
+pub use discovery::{FoundStream, discover};
 pub use grid::Grid;
 pub use reader::{ConnectError, LiveGrid, ReadError, Reader, ReaderOptions};
 pub use record::{CalibrationState, Degradation, GridRecord, Health, PublishedGrid, StageTimes};

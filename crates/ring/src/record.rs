@@ -61,6 +61,17 @@ pub enum Health {
     Failing,
 }
 
+impl std::fmt::Display for Health {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Unknown => "unknown",
+            Self::Ok => "ok",
+            Self::Degraded => "degraded",
+            Self::Failing => "failing",
+        })
+    }
+}
+
 impl Health {
     pub(crate) fn code(self) -> u32 {
         match self {
