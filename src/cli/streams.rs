@@ -106,7 +106,12 @@ fn document(found: &FoundStream) -> Value {
 
 /// What is said of the newest grid; none before the first, or while it is being overwritten.
 fn newest(reader: &Reader) -> Option<PublishedGrid> {
-    reader.look_newest(occdepth_ring::LiveGrid::published).ok()
+    #[expect(
+        clippy::redundant_closure_for_method_calls,
+        reason = "the method itself is of one lifetime only"
+    )]
+    let look = |reader: &Reader| reader.look_newest(|grid| grid.published());
+    look(reader).ok()
 }
 
 fn age_s(grid: &PublishedGrid) -> f64 {
