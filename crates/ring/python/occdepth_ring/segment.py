@@ -212,11 +212,14 @@ def _decode_description(header: Buffer, places: Places) -> StreamDescription:
     origin_m = _finite("origin_m", Segment.origin_m, header)
     rectified_from_ego = np.array(_finite("rectified_from_ego", Segment.rectified_from_ego, header)).reshape(4, 4)
     rectified_from_ego.setflags(write=False)
+    trained = Segment.trained.integer(header)
+    if trained > 1:
+        raise Invalid("segment.trained", trained, "0 or 1")
     fx_px, fy_px, cx_px, cy_px = _finite("rectified_intrinsics_px", Segment.rectified_intrinsics_px, header)
     width_px, height_px = Segment.rectified_size_px.integers(header)
     return StreamDescription(
         stream=_text("segment.stream", Segment.stream.raw(header)),
-        producer=_text("segment.producer", Segment.producer.raw(header)),
+        producer=_text("segment.producer", Segment.producer.raw(header), may_be_empty=True),
         grid=GridGeometry(
             frame=_text("segment.frame", Segment.frame.raw(header)),
             axes=Axes(Segment.axes.integer(header)),
@@ -228,7 +231,7 @@ def _decode_description(header: Buffer, places: Places) -> StreamDescription:
         rectified=RectifiedCamera(fx_px, fy_px, cx_px, cy_px, width_px, height_px),
         classes=_decode_classes(header),
         confidence=places.confidence_bytes > 0,
-        trained=Segment.trained.integer(header) == 1,
+        trained=trained == 1,
         network_sha256=Segment.network_sha256.raw(header),
         engine_sha256=Segment.engine_sha256.raw(header),
         created_time_ns=Segment.created_time_ns.integer(header),
@@ -256,14 +259,15 @@ def _finite(name: str, field: Field, header: Buffer) -> tuple[float, ...]:
     return values
 
 
-def _text(name: str, raw: bytes) -> str:
+def _text(name: str, raw: bytes, may_be_empty: bool = False) -> str:
     text = raw.rstrip(b"\0")
     try:
-        if b"\0" not in text:
+        if b"\0" not in text and (text or may_be_empty):
             return text.decode("utf-8")
     except UnicodeDecodeError:
         pass
-    raise Invalid(name, raw, "UTF-8 without NUL, padded with zero bytes")
+    what = "UTF-8" if may_be_empty else "1 or more bytes of UTF-8"
+    raise Invalid(name, raw, f"{what} without NUL, padded with zero bytes")
 
 
 def _round_up(length: int) -> int:

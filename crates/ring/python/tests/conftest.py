@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,6 +8,11 @@ from pathlib import Path
 import pytest
 
 from support import descriptors, ring_mappings
+
+
+def pytest_configure() -> None:
+    if "RING_PUBLISH" not in os.environ:
+        pytest.exit("RING_PUBLISH must name the Rust example `publish`; test.sh builds it and sets this", returncode=2)
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ import socket
 import subprocess
 import threading
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Callable, Optional
@@ -183,13 +184,13 @@ class FakeSegment:
         """Offset of the slot of a grid."""
         return 8192 + (sequence - 1) % self.SLOTS * self.SLOT_BYTES
 
-    def publish(self, sequence: int, labels: bytes = bytes(24), **fields: object) -> None:
-        """Puts a grid in place; ``fields`` of its header on top of what is right, before the checksum is taken."""
+    def publish(self, sequence: int, labels: bytes = bytes(24), header: Mapping[str, object] = {}) -> None:
+        """Puts a grid in place; ``header`` is put on top of what is right, before the checksum is taken."""
         at = self.slot(sequence)
         self.bytes[at : at + self.SLOT_BYTES] = bytes(self.SLOT_BYTES)
         self.bytes[at + self.LABELS_OFFSET : at + self.LABELS_OFFSET + self.VOXELS] = labels
         right: dict[str, object] = {"lock": 2 * sequence, "sequence": sequence, "epoch": self.epoch}
-        for name, value in {**right, **fields}.items():
+        for name, value in {**right, **header}.items():
             self.put(getattr(Slot, name), value, base=at)
         confidence = self.bytes[at + self.CONFIDENCE_OFFSET :][: self.VOXELS]
         crc = zlib.crc32(self.bytes[at + 8 : at + 240], zlib.crc32(confidence, zlib.crc32(labels)))
