@@ -6,6 +6,7 @@ import os
 import select
 import threading
 import time
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -137,6 +138,20 @@ def test_a_reused_grid_keeps_its_arrays_and_survives_errors(path: Path) -> None:
         assert_whole(reader.copy_newest(into=grid))
 
 
+def test_a_reused_grid_needs_no_new_array(path: Path) -> None:
+    with Publisher(path, "--dims", "64", "64", "16") as publisher, connect(path) as reader:
+        publisher.publish(1)
+        grid = received(reader.next(PLENTY))
+        publisher.publish(1)
+        tracemalloc.start()
+        try:
+            received(reader.next(PLENTY, into=grid))
+            peak_bytes = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+        assert peak_bytes < 64 * 64 * 16 // 4, "labels and confidences are 64 KiB each"
+
+
 def test_a_lapped_reader_is_told_how_many_it_missed(path: Path) -> None:
     with Publisher(path) as publisher, connect(path) as reader:
         publisher.publish(2)
@@ -191,13 +206,16 @@ def test_before_the_first_grid_there_is_none(path: Path) -> None:
 def test_a_wait_sleeps_and_wakes(path: Path, notify: bool) -> None:
     with Publisher(path) as publisher, connect(path, notify=notify) as reader:
         cpu_s = time.process_time()
-        timer = threading.Timer(0.5, publisher.begin, [1])
-        timer.start()
-        grid = received(reader.next(PLENTY))
-        woken_ns = time.monotonic_ns()
-        timer.join()
-        assert time.process_time() - cpu_s < 0.25, "the wait was busy"
-        assert woken_ns - grid.record.publish_time_ns < 5e8
+        latencies_ns = []
+        for _ in range(3):
+            timer = threading.Timer(0.3, publisher.begin, [1])
+            timer.start()
+            grid = received(reader.next(PLENTY))
+            latencies_ns.append(time.monotonic_ns() - grid.record.publish_time_ns)
+            timer.join()
+        assert time.process_time() - cpu_s < 0.45, "the wait was busy"
+        # A machine may be busy once; a reader that nothing woke would sleep for a second each time.
+        assert min(latencies_ns) < 5e8
 
 
 def test_a_death_ends_a_wait(path: Path) -> None:
@@ -218,12 +236,11 @@ def test_the_socket_works_in_an_event_loop(path: Path) -> None:
         assert poll.poll(0) == []
         publisher.publish(2)
         assert poll.poll(PLENTY * 1e3)
-        time.sleep(0.05)
         got = []
-        while (grid := reader.next(0)) is not None:
-            got.append(grid.sequence)
+        while poll.poll(300):
+            while (grid := reader.next(0)) is not None:
+                got.append(grid.sequence)
         assert got == [1, 2]
-        assert poll.poll(0) == []
         publisher.kill()
         assert poll.poll(PLENTY * 1e3)
         assert not reader.is_writer_alive()

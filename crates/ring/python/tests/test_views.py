@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from occdepth_ring import (
     Axes,
@@ -28,7 +29,7 @@ SHAPES = [(1, 1, 1), (5, 3, 7), (16, 9, 4), (2, 2, 1)]
 EMPTY = [0, 3]
 
 
-def grid_of(labels: np.ndarray, axes: Axes = Axes.FORWARD_LEFT_UP) -> Grid:
+def grid_of(labels: NDArray[np.uint8], axes: Axes = Axes.FORWARD_LEFT_UP) -> Grid:
     x, y, z = labels.shape
     description = StreamDescription(
         stream="front",
