@@ -349,6 +349,24 @@ def test_a_lock_that_changes_during_the_copy_drops_it(path: Path, monkeypatch: p
             reader.copy(1)
 
 
+def test_a_grid_published_just_before_the_hang_up_is_seen(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    segment = FakeSegment()
+    with offered(path, segment) as (server, mapping), connect(path) as reader:
+        drain = reader._drain
+
+        def drain_late() -> int:
+            segment.publish(1)
+            mapping[:] = bytes(segment.bytes)
+            server.connections[0].close()
+            return drain()
+
+        monkeypatch.setattr(reader, "_drain", drain_late)
+        grid = reader.next(PLENTY)
+        assert grid is not None and grid.sequence == 1
+        with pytest.raises(WriterGone):
+            reader.next(PLENTY)
+
+
 @pytest.mark.parametrize("at", [8 + 16, 239, 240, 256, 256 + 23, 320, 320 + 23])
 def test_a_changed_byte_fails_the_checksum(path: Path, at: int) -> None:
     segment = FakeSegment()
