@@ -12,7 +12,7 @@ describes the ring to the byte.
 
 :func:`connect` gives a :class:`Reader` of one segment, which ends with its writer; :func:`follow` gives a
 :class:`Stream`, which attaches to the next writer. :mod:`occdepth_ring.views` derives occupied voxels,
-points, height map and bird's-eye map from a grid. Linux, 64 bits, little-endian.
+points, height map, bird's-eye map and rays from a grid. Linux, 64 bits, little-endian.
 """
 
 from .description import AbiVersion, Axes, GridGeometry, RectifiedCamera, StreamDescription, VoxelClass
@@ -39,7 +39,7 @@ from .layout import UNKNOWN_LABEL
 from .reader import Reader, connect
 from .record import CalibrationState, Degradation, GridRecord, Health, StageTimes
 from .stream import Stream, follow
-from .views import birds_eye, height_map, occupied, points
+from .views import Meaning, RayEnd, birds_eye, cast, height_map, meanings, occupied, points
 
 __all__ = [
     "UNKNOWN_LABEL",
@@ -57,9 +57,11 @@ __all__ = [
     "Health",
     "Invalid",
     "Lapped",
+    "Meaning",
     "NoGrid",
     "NoStream",
     "Overwritten",
+    "RayEnd",
     "ReadError",
     "Reader",
     "ReaderClosed",
@@ -74,9 +76,11 @@ __all__ = [
     "WriterGone",
     "WrongUser",
     "birds_eye",
+    "cast",
     "connect",
     "follow",
     "height_map",
+    "meanings",
     "occupied",
     "points",
 ]
