@@ -1,0 +1,159 @@
+"""What is said of one grid: times, stages, health."""
+
+from __future__ import annotations
+
+import enum
+import math
+import time
+from dataclasses import dataclass
+from typing import Optional
+
+from .layout import Buffer, Slot
+
+
+class Health(enum.IntEnum):
+    """How the producer judged itself when it made a grid."""
+
+    #: Not judged, or a code of a newer minor version.
+    UNKNOWN = 0
+    OK = 1
+    #: The grid is valid, but something is not as configured: see :class:`Degradation`.
+    DEGRADED = 2
+    #: The grid should not be relied on.
+    FAILING = 3
+
+    @classmethod
+    def _missing_(cls, value: object) -> Health:
+        return cls.UNKNOWN
+
+
+class CalibrationState(enum.IntEnum):
+    """Whether the calibration still fits the images."""
+
+    #: Not measured, or a code of a newer minor version.
+    UNKNOWN = 0
+    OK = 1
+    SUSPECT = 2
+    LOST = 3
+
+    @classmethod
+    def _missing_(cls, value: object) -> CalibrationState:
+        return cls.UNKNOWN
+
+
+class Degradation(enum.IntFlag):
+    """What is degraded. Bits of newer minor versions are kept."""
+
+    #: Frames were dropped since the previous grid.
+    FRAMES_DROPPED = 1 << 0
+    #: Published later than its budget.
+    LATE = 1 << 1
+    #: Clocks limited by heat.
+    THERMAL_LIMIT = 1 << 2
+    #: Clocks limited by power.
+    POWER_LIMIT = 1 << 3
+    #: Another engine than configured.
+    ENGINE_SUBSTITUTED = 1 << 4
+    #: Another precision than configured.
+    PRECISION_SUBSTITUTED = 1 << 5
+    #: Capture times of the pair too far apart.
+    SKEW_EXCEEDED = 1 << 6
+    #: A camera fault since the previous grid.
+    CAMERA_FAULT = 1 << 7
+
+
+@dataclass(frozen=True)
+class StageTimes:
+    """How long each stage of the pipeline took, ns."""
+
+    capture_ns: int
+    rectify_ns: int
+    infer_ns: int
+    label_ns: int
+    #: Checksum and copy into the slot.
+    publish_ns: int
+
+
+@dataclass(frozen=True)
+class GridRecord:
+    """What is said of one grid. Times are CLOCK_MONOTONIC ns, which :func:`time.monotonic_ns` reads on Linux."""
+
+    #: Number of the grid in its segment, from 1, without gaps.
+    sequence: int
+    #: The segment's random number; another one after every restart of the writer.
+    epoch: int
+    #: The producer's number of the stereo pair; gaps are frames without a grid.
+    frame_id: int
+    left_capture_time_ns: int
+    right_capture_time_ns: int
+    publish_time_ns: int
+    #: CLOCK_REALTIME minus CLOCK_MONOTONIC at publication, ns.
+    wall_offset_ns: int
+    stages: StageTimes
+    #: Capture time of the right image minus that of the left image, ns.
+    skew_ns: int
+    health: Health
+    calibration: CalibrationState
+    degradation: Degradation
+    #: RMS distance of points from their epipolar line, rectified pixels; None when it was not measured.
+    epipolar_error_px: Optional[float]
+    #: CRC-32 of labels, confidences and record; it was verified.
+    checksum: int
+
+    def wall_time_ns(self, time_ns: int) -> int:
+        """Nanoseconds since the Unix epoch of ``time_ns``, a time of this record."""
+        return time_ns + self.wall_offset_ns
+
+    @property
+    def left_capture_wall_ns(self) -> int:
+        """When the left image was captured, ns since the Unix epoch."""
+        return self.wall_time_ns(self.left_capture_time_ns)
+
+    @property
+    def right_capture_wall_ns(self) -> int:
+        """When the right image was captured, ns since the Unix epoch."""
+        return self.wall_time_ns(self.right_capture_time_ns)
+
+    @property
+    def publish_wall_ns(self) -> int:
+        """When the grid was published, ns since the Unix epoch."""
+        return self.wall_time_ns(self.publish_time_ns)
+
+    def age_ns(self, now_ns: Optional[int] = None) -> int:
+        """Age of the images at ``now_ns`` (CLOCK_MONOTONIC; now, if None), ns.
+
+        Counted from the earlier of the two captures, never below 0.
+        """
+        now_ns = time.monotonic_ns() if now_ns is None else now_ns
+        return max(0, now_ns - min(self.left_capture_time_ns, self.right_capture_time_ns))
+
+    def age_s(self, now_ns: Optional[int] = None) -> float:
+        """:meth:`age_ns` in seconds."""
+        return self.age_ns(now_ns) * 1e-9
+
+
+def decode_record(header: Buffer) -> GridRecord:
+    """The record in the header of a slot, of which ``header`` is a validated copy."""
+    epipolar = Slot.epipolar_error_px.floats(header)[0]
+    return GridRecord(
+        sequence=Slot.sequence.integer(header),
+        epoch=Slot.epoch.integer(header),
+        frame_id=Slot.frame_id.integer(header),
+        left_capture_time_ns=Slot.left_capture_time_ns.integer(header),
+        right_capture_time_ns=Slot.right_capture_time_ns.integer(header),
+        publish_time_ns=Slot.publish_time_ns.integer(header),
+        wall_offset_ns=Slot.wall_offset_ns.integer(header),
+        stages=StageTimes(
+            capture_ns=Slot.capture_ns.integer(header),
+            rectify_ns=Slot.rectify_ns.integer(header),
+            infer_ns=Slot.infer_ns.integer(header),
+            label_ns=Slot.label_ns.integer(header),
+            publish_ns=Slot.publish_ns.integer(header),
+        ),
+        skew_ns=Slot.skew_ns.integer(header),
+        health=Health(Slot.health.integer(header)),
+        calibration=CalibrationState(Slot.calibration.integer(header)),
+        degradation=Degradation(Slot.degradation.integer(header)),
+        epipolar_error_px=None if math.isnan(epipolar) else epipolar,
+        checksum=Slot.checksum.integer(header),
+    )
