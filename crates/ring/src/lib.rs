@@ -117,3 +117,8 @@ pub use grid::Grid;
 pub use reader::{ConnectError, LiveGrid, ReadError, Reader, ReaderOptions};
 pub use record::{CalibrationState, Degradation, GridRecord, Health, PublishedGrid, StageTimes};
 pub use writer::{Access, ClientCounts, PublishError, Writer, WriterError, WriterOptions};
+
+/// The examples of the README are compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
