@@ -1,0 +1,284 @@
+//! Arbitrary bytes as a segment and as a handshake for the reader, and as a client for the writer.
+//!
+//! Bounded: some hundred rounds of each in a usual run; `RING_HOSTILE_ROUNDS` asks for more. Every round follows from a seed,
+//! which is printed when it fails, and which `RING_HOSTILE_SEED` sets.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(clippy::print_stderr, reason = "the seed of a round that fails")]
+
+mod support;
+
+use occdepth_ring::{Grid, ReadError, Reader, ReaderOptions, Writer, WriterOptions};
+use rustix::fs::{MemfdFlags, SealFlags};
+use rustix::net::SendFlags;
+use std::fs::File;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileExt;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use support::{
+    attach, fill, filled, listener, options, receive, record, send_with_descriptor, small_stream,
+};
+
+const VOXELS: usize = 5 * 3 * 7;
+
+/// One test after the other: they count the descriptors of the process.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Rounds with a seed each; the seed of one that fails is printed.
+fn rounds(test: &str, mut round: impl FnMut(&mut Random)) {
+    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+    let now = || std::time::UNIX_EPOCH.elapsed().unwrap().as_nanos();
+    let first = number("RING_HOSTILE_SEED")
+        .unwrap_or_else(|| u64::try_from(now() % u128::from(u64::MAX)).unwrap());
+    for nth in 0..number("RING_HOSTILE_ROUNDS").unwrap_or(300) {
+        let seed = first.wrapping_add(nth);
+        let result = catch_unwind(AssertUnwindSafe(|| round(&mut Random(seed | 1))));
+        if let Err(panic) = result {
+            eprintln!("{test}: RING_HOSTILE_SEED={seed}");
+            resume_unwind(panic);
+        }
+    }
+}
+
+/// `xorshift64*` (Marsaglia 2003; Vigna 2016).
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
+    }
+
+    fn below(&mut self, end: usize) -> usize {
+        usize::try_from(self.next() >> 33).unwrap() % end
+    }
+
+    /// Numbers that are more likely to hurt than others.
+    fn word(&mut self) -> u64 {
+        match self.below(8) {
+            0 => 0,
+            1 => u64::MAX,
+            2 => 1 << self.below(64),
+            3 => (1 << self.below(64)) - 1,
+            4 => self.next() % 20_000,
+            5 => f64::NAN.to_bits(),
+            _ => self.next(),
+        }
+    }
+
+    /// Changes a few places.
+    fn damage(&mut self, bytes: &mut [u8]) {
+        for _ in 0..=self.below(4) {
+            let at = self.below(bytes.len());
+            match self.below(3) {
+                0 => bytes[at] ^= 1 << self.below(8),
+                1 => bytes[at] = u8::try_from(self.below(256)).unwrap(),
+                _ => {
+                    let at = at / 8 * 8;
+                    let end = bytes.len().min(at + 8);
+                    let word = self.word().to_le_bytes();
+                    bytes[at..end].copy_from_slice(&word[..end - at]);
+                }
+            }
+        }
+    }
+}
+
+/// A segment with grids in it, and the reply that came with it.
+fn good() -> (Vec<u8>, Vec<u8>) {
+    let directory = tempfile::tempdir().unwrap();
+    let socket = directory.path().join("s");
+    let mut writer = Writer::create(&small_stream(), &options(&socket)).unwrap();
+    let (mut labels, mut confidence) = (vec![0; VOXELS], vec![0; VOXELS]);
+    for frame_id in 1..=9 {
+        fill(&mut labels, frame_id, 0);
+        fill(&mut confidence, frame_id, 1);
+        writer.publish(&record(frame_id), &labels, Some(&confidence)).unwrap();
+    }
+    let (_connection, segment) = attach(&socket, 0);
+    let mut bytes = vec![0; usize::try_from(segment.metadata().unwrap().len()).unwrap()];
+    segment.read_exact_at(&mut bytes, 0).unwrap();
+    let mut reply = b"OCCDRPLY\x01\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0".to_vec();
+    reply.extend(&bytes[112..120]);
+    reply.extend((bytes.len() as u64).to_le_bytes());
+    reply.resize(64, 0);
+    (bytes, reply)
+}
+
+fn sealed(bytes: &[u8]) -> File {
+    let file = File::from(rustix::fs::memfd_create("hostile", MemfdFlags::ALLOW_SEALING).unwrap());
+    file.write_all_at(bytes, 0).unwrap();
+    let all = SealFlags::SHRINK | SealFlags::GROW | SealFlags::FUTURE_WRITE | SealFlags::SEAL;
+    rustix::fs::fcntl_add_seals(&file, all).unwrap();
+    file
+}
+
+/// Connects to a writer that answers as `answer` says, then hangs up.
+fn offered(
+    socket: &Path,
+    listener: &OwnedFd,
+    answer: impl FnOnce(&OwnedFd),
+) -> Result<Reader, occdepth_ring::ConnectError> {
+    let patience =
+        ReaderOptions { handshake_timeout: Duration::from_millis(200), ..ReaderOptions::default() };
+    std::thread::scope(|scope| {
+        let reader = scope.spawn(|| Reader::connect(socket, &patience));
+        let client = rustix::net::accept(listener).unwrap();
+        receive(&client);
+        answer(&client);
+        drop(client);
+        reader.join().unwrap()
+    })
+}
+
+/// Everything that a reader can be asked ends, with a grid or an error, and without a panic.
+fn ask(reader: &mut Reader) {
+    let mut grid = Grid::new();
+    for _ in 0..12 {
+        match reader.next(&mut grid, Duration::from_millis(1)) {
+            Err(ReadError::WriterGone) | Ok(None) => break,
+            Ok(Some(_)) | Err(_) => {}
+        }
+    }
+    for sequence in [0, 1, 5, 9, 10, u64::MAX / 2, u64::MAX] {
+        let _ = reader.copy(sequence, &mut grid);
+        let _ = reader.look(sequence, |live| {
+            let mut some = [0; 16];
+            live.copy_labels(3, &mut some);
+            live.copy_confidence(usize::MAX - 3, &mut some);
+            (live.published(), live.label([1, 1, 1]), live.confidence([u32::MAX; 3]))
+        });
+    }
+    let _ = reader.copy_newest(&mut grid);
+    let _ = reader.drain_notifications();
+}
+
+#[test]
+fn a_reader_survives_any_segment() {
+    let _alone = alone();
+    let directory = tempfile::tempdir().unwrap();
+    let socket = directory.path().join("s");
+    let listener = listener(&socket);
+    let (bytes, reply) = good();
+    let (mut taken, mut refused) = (0, 0);
+    rounds("a_reader_survives_any_segment", |random| {
+        let mut bytes = bytes.clone();
+        // The header, the slots' headers, or anything.
+        let end = [1024, 2304, bytes.len()][random.below(3)];
+        random.damage(&mut bytes[..end]);
+        if random.below(4) == 0 {
+            let size = 8 * random.below(bytes.len() / 8);
+            bytes.truncate(size.max(8));
+        }
+        let mut reply = reply.clone();
+        // As a writer would that is only mistaken about its segment.
+        if let Some(epoch) = bytes.get(112..120) {
+            reply[24..32].copy_from_slice(epoch);
+        }
+        reply[32..40].copy_from_slice(&(bytes.len() as u64).to_le_bytes());
+        let file = sealed(&bytes);
+        match offered(&socket, &listener, |client| send_with_descriptor(client, &reply, &file)) {
+            Ok(mut reader) => {
+                taken += 1;
+                ask(&mut reader);
+            }
+            Err(error) => {
+                refused += 1;
+                assert!(!error.to_string().is_empty());
+            }
+        }
+    });
+    // Damage that hits neither header nor lock is for the checksum to find; damage to the header is refused.
+    assert!(taken > 0 && refused > 0, "{taken} taken, {refused} refused");
+}
+
+#[test]
+fn a_reader_survives_any_answer() {
+    let _alone = alone();
+    let directory = tempfile::tempdir().unwrap();
+    let socket = directory.path().join("s");
+    let listener = listener(&socket);
+    let (bytes, reply) = good();
+    let file = sealed(&bytes);
+    let device = || File::open("/dev/null").unwrap();
+    let before = descriptors();
+    rounds("a_reader_survives_any_answer", |random| {
+        let mut reply = reply.clone();
+        match random.below(3) {
+            0 => random.damage(&mut reply),
+            1 => reply = (0..random.below(120)).map(|_| random.next().to_le_bytes()[0]).collect(),
+            _ => {}
+        }
+        let length = if random.below(3) == 0 { random.below(reply.len() + 1) } else { reply.len() };
+        reply.resize(length, 0);
+        let other = device();
+        let reader = offered(&socket, &listener, |client| match random.below(4) {
+            // An empty datagram cannot carry a descriptor, and is none.
+            _ if reply.is_empty() => {}
+            0 => drop(rustix::net::send(client, &reply, SendFlags::NOSIGNAL)),
+            1 => send_with_descriptor(client, &reply, &other),
+            _ => send_with_descriptor(client, &reply, &file),
+        });
+        if let Ok(mut reader) = reader {
+            ask(&mut reader);
+        }
+    });
+    // Whatever came with an answer that was refused is closed.
+    assert_eq!(descriptors(), before);
+}
+
+#[test]
+fn a_writer_survives_any_client() {
+    let _alone = alone();
+    let directory = tempfile::tempdir().unwrap();
+    let socket = directory.path().join("s");
+    let settings =
+        WriterOptions { handshake_timeout: Duration::from_millis(50), ..options(&socket) };
+    let mut writer = Writer::create(&small_stream(), &settings).unwrap();
+    let mut reader = Reader::connect(&socket, &ReaderOptions::default()).unwrap();
+    let before = descriptors();
+    let mut grid = Grid::new();
+    let mut frame_id = 0;
+    rounds("a_writer_survives_any_client", |random| {
+        let client = support::raw_client(&socket);
+        let mut hello = support::hello(1, 0, random.next() & 1);
+        match random.below(4) {
+            0 => random.damage(&mut hello),
+            1 => hello = (0..random.below(300)).map(|_| random.next().to_le_bytes()[0]).collect(),
+            2 => hello.truncate(random.below(65)),
+            _ => {}
+        }
+        for _ in 0..=random.below(3) {
+            // A client that was hung up on cannot send any more.
+            let _ = rustix::net::send(&client, &hello, SendFlags::NOSIGNAL);
+        }
+        if random.below(2) == 0 {
+            let _ = rustix::net::shutdown(&client, rustix::net::Shutdown::Both);
+        }
+        // A good client's grid comes all the same, whole.
+        frame_id += 1;
+        let (labels, confidence) = (filled(VOXELS, frame_id, 0), filled(VOXELS, frame_id, 1));
+        writer.publish(&record(frame_id), &labels, Some(&confidence)).unwrap();
+        reader.next(&mut grid, Duration::from_secs(30)).unwrap().unwrap();
+        support::assert_whole(&grid.published, &grid.labels, &grid.confidence);
+        assert_eq!(grid.published.record.frame_id, frame_id);
+    });
+    // All that is left of them is gone: the writer's own thread sees to it.
+    let start = std::time::Instant::now();
+    while descriptors() > before || writer.clients().connected > 1 {
+        assert!(start.elapsed() < Duration::from_secs(30), "{:?}", writer.clients());
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Open descriptors of this process.
+fn descriptors() -> usize {
+    std::fs::read_dir("/proc/self/fd").unwrap().count()
+}
