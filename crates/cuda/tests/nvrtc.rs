@@ -99,7 +99,7 @@ fn directories(test: &str) -> Vec<PathBuf> {
         return std::env::split_paths(&directories).collect();
     }
     let line = format!(
-        "SKIPPED {test}: NVRTC_DIR is not set (crates/cuda/tests/nvrtc.sh fetches the compilers)\n"
+        "SKIPPED {test}: NVRTC_DIR names no directory (see tests/nvrtc.sh)\n"
     );
     std::io::stderr().write_all(line.as_bytes()).unwrap();
     vec![]
