@@ -28,8 +28,17 @@ fn a_client_receives_the_grids_of_real_frames() {
         Process::start(&["run", "--config", text(&config), "--wait-for-client", "--json"]);
     wait_for(&socket);
     let received = directory.path().join("received.png");
-    let lines =
-        succeed(&["watch", text(&socket), "--json", "--grids", "4", "--png", text(&received)]);
+    let lines = succeed(&[
+        "watch",
+        text(&socket),
+        "--json",
+        "--grids",
+        "4",
+        "--png",
+        text(&received),
+        "--timeout",
+        "60",
+    ]);
     let output = runtime.finish();
     assert!(output.status.success(), "{}", stderr(&output));
 
@@ -77,7 +86,8 @@ fn a_stream_ends_cleanly_on_either_signal() {
         let (config, socket) = street(directory.path());
         let runtime = Process::start(&["run", "--config", text(&config)]);
         wait_for(&socket);
-        let grid = documents(&succeed(&["watch", text(&socket), "--once", "--json"]));
+        let grid =
+            documents(&succeed(&["watch", text(&socket), "--once", "--json", "--timeout", "60"]));
         assert_eq!(grid.len(), 1);
         assert_eq!(grid[0]["stream"], "street");
         runtime.signal(signal);
@@ -118,7 +128,7 @@ fn streams_are_found_and_what_is_none_is_named() {
     let (config, socket) = street(directory.path());
     let runtime = Process::start(&["run", "--config", text(&config)]);
     wait_for(&socket);
-    succeed(&["watch", text(&socket), "--once", "--json"]);
+    succeed(&["watch", text(&socket), "--once", "--json", "--timeout", "60"]);
     // A writer that died, and somebody who listens and says nothing.
     let dead = directory.path().join("dead.sock");
     drop(std::os::unix::net::UnixListener::bind(&dead).unwrap());

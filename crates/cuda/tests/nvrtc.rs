@@ -98,9 +98,7 @@ fn directories(test: &str) -> Vec<PathBuf> {
     if let Some(directories) = std::env::var_os("NVRTC_DIR") {
         return std::env::split_paths(&directories).collect();
     }
-    let line = format!(
-        "SKIPPED {test}: NVRTC_DIR names no directory (see tests/nvrtc.sh)\n"
-    );
+    let line = format!("SKIPPED {test}: NVRTC_DIR names no directory (see tests/nvrtc.sh)\n");
     std::io::stderr().write_all(line.as_bytes()).unwrap();
     vec![]
 }
