@@ -14,6 +14,7 @@ fn every_subcommand_explains_itself() {
         "run",
         "infer",
         "watch",
+        "streams",
         "camera",
         "calibrate",
         "rig",
