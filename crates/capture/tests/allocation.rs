@@ -2,52 +2,18 @@
 #![allow(unsafe_code, reason = "a counting allocator is an unsafe trait")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+#[path = "../../../tests/support/counting.rs"]
+mod counting;
 #[path = "cameras/simulation.rs"]
 #[expect(dead_code, reason = "faults of other tests")]
 mod simulation;
 
+use counting::allocations;
 use occdepth_capture::stereo::{Layout as Halves, Pairing, Ports, StereoCameras, StereoOptions};
 use occdepth_capture::{Capture, FrameSource};
 use occdepth_geometry::ImageSize;
 use simulation::{PERIOD, SIZE, World};
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::time::Duration;
-
-thread_local! {
-    /// Allocations of this thread while it is watched; `None` while it is not.
-    static WATCHED: Cell<Option<u64>> = const { Cell::new(None) };
-}
-
-struct Counting;
-
-// SAFETY: every call is passed on to `System` with its arguments unchanged, so `System`'s guarantees hold.
-// Counting touches only a constant-initialised thread-local without a destructor, which never allocates.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count();
-        // SAFETY: the caller's obligations are those of `System.alloc`.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: `pointer` came from `System`, through `alloc` or `realloc` with this layout.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        count();
-        // SAFETY: as for `dealloc`; the new size is the caller's obligation.
-        unsafe { System.realloc(pointer, layout, size) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-fn count() {
-    WATCHED.with(|watched| watched.set(watched.get().map(|count| count + 1)));
-}
 
 /// So many calls, watched after the first ones; how many pairs there were.
 fn watch(source: &mut StereoCameras, world: &World, what: &str) -> u32 {
@@ -63,10 +29,7 @@ fn watch(source: &mut StereoCameras, world: &World, what: &str) -> u32 {
         }
     };
     calls(20);
-    WATCHED.with(|watched| watched.set(Some(0)));
-    calls(300);
-    let allocated = WATCHED.with(Cell::take).unwrap();
-    assert_eq!(allocated, 0, "{what}");
+    assert_eq!(allocations(|| calls(300)), 0, "{what}");
     pairs
 }
 

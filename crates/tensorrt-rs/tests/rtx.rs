@@ -235,8 +235,7 @@ fn errors_of_the_parser_name_the_node() {
     assert!(first.node_name.as_deref().is_some_and(|name| !name.is_empty()), "{first:?}");
 }
 
-/// Shapes that a network leaves open are given by profiles; the bundled one leaves none open, so one of its inputs is
-/// asked for and refused nothing.
+/// The bundled network leaves no shape open, so a profile can be filled in and checked here, but not built with.
 #[test]
 fn a_profile_takes_shapes() {
     let Some(tensorrt) = load("a_profile_takes_shapes") else { return };

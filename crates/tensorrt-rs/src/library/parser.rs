@@ -76,10 +76,10 @@ impl ParserLibrary {
             }
         })?;
         let no_symbol = |symbol| ParserLoadError::NotAParser { path: path.clone(), symbol };
-        // SAFETY: the type is that of `createNvOnnxParser_INTERNAL` of NvOnnxParser.h, from 8.5 to 11.
+        // SAFETY: the type is that of `createNvOnnxParser_INTERNAL` of NvOnnxParser.h, from 8.5 to 11 and in TensorRT for RTX.
         let create: Factory = *unsafe { handle.get(b"createNvOnnxParser_INTERNAL\0") }
             .map_err(|_| no_symbol("createNvOnnxParser_INTERNAL"))?;
-        // SAFETY: the type is that of `getNvOnnxParserVersion` of NvOnnxParser.h, from 8.5 to 11.
+        // SAFETY: the type is that of `getNvOnnxParserVersion` of NvOnnxParser.h, from 8.5 to 11 and in TensorRT for RTX.
         let get_version: unsafe extern "C" fn() -> c_int =
             *unsafe { handle.get(b"getNvOnnxParserVersion\0") }
                 .map_err(|_| no_symbol("getNvOnnxParserVersion"))?;

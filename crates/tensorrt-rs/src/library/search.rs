@@ -279,7 +279,7 @@ impl Library {
             path: PathBuf::from(name),
             reason: Rejection::NotTensorRt { symbol },
         };
-        // SAFETY: the type is that of `getInferLibVersion` of NvInferRuntimeBase.h, in every version.
+        // SAFETY: the type is that of `getInferLibVersion` of NvInferRuntimeBase.h, in every version of both products.
         let get_version: unsafe extern "C" fn() -> i32 =
             *unsafe { handle.get(b"getInferLibVersion\0") }
                 .map_err(|_| no_symbol("getInferLibVersion"))?;
@@ -290,12 +290,12 @@ impl Library {
         let version = Version::from_library_number(number)
             .ok_or_else(|| reject(Rejection::NoVersion { number }))?;
         let major = Major::of(version).ok_or_else(|| reject(Rejection::Version { version }))?;
-        // SAFETY: the type is that of `createInferRuntime_INTERNAL` of NvInferRuntime.h, from 8.5 to 11.
+        // SAFETY: the type is that of `createInferRuntime_INTERNAL` of NvInferRuntime.h, from 8.5 to 11 and in TensorRT for RTX.
         let create_runtime: Factory = *unsafe { handle.get(b"createInferRuntime_INTERNAL\0") }
             .map_err(|_| {
                 reject(Rejection::NotTensorRt { symbol: "createInferRuntime_INTERNAL" })
             })?;
-        // SAFETY: the type is that of `createInferBuilder_INTERNAL` of NvInfer.h, from 8.5 to 11.
+        // SAFETY: the type is that of `createInferBuilder_INTERNAL` of NvInfer.h, from 8.5 to 11 and in TensorRT for RTX.
         let create_builder =
             unsafe { handle.get::<Factory>(b"createInferBuilder_INTERNAL\0") }.ok().map(|it| *it);
         Ok(Self::kept(Self {
