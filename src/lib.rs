@@ -150,14 +150,25 @@ impl Pipeline {
         }
     }
 
-    /// Takes one pair from capture to publish, waiting at most `timeout` for it.
+    /// Takes one pair from capture to publish, waiting at most `timeout` for it. Where no grid comes of it, clients are
+    /// told how the source is.
     ///
     /// # Errors
     /// When a stage fails; [`PipelineError::is_recoverable`] says whether to go on.
     pub fn step(&mut self, timeout: Duration) -> Result<Step, PipelineError> {
-        if self.perception.overlaps() {
-            return self.step_overlapped(timeout);
+        let step = if self.perception.overlaps() {
+            self.step_overlapped(timeout)
+        } else {
+            self.step_alone(timeout)
+        };
+        if !matches!(step, Ok(Step::Published { .. })) {
+            self.publisher.report(&self.source.health(), self.perception.calibration());
         }
+        step
+    }
+
+    /// As [`Pipeline::step`], one pair after the other.
+    fn step_alone(&mut self, timeout: Duration) -> Result<Step, PipelineError> {
         let frame = match self.source.next(timeout)? {
             Capture::Frame(frame) => frame,
             Capture::TimedOut => return Ok(Step::Idle),

@@ -8,7 +8,7 @@ use crate::stages::StageTimes;
 use occdepth_contract::Contract;
 use occdepth_ring::{
     Access, Axes, CalibrationState, Class, Degradation, GridGeometry, GridRecord, Health,
-    RectifiedCamera, StreamDescription, Writer, WriterOptions,
+    RectifiedCamera, RigError, StreamDescription, Writer, WriterOptions,
 };
 use std::time::Duration;
 
@@ -20,6 +20,8 @@ pub struct Publisher {
     writer: Writer,
     /// Recoveries of the cameras up to the last grid.
     recoveries: u64,
+    /// What is degraded for as long as the stream lasts: the engine that runs it.
+    standing: Degradation,
 }
 
 /// What is said of a pair after its pixels have gone back to the source.
@@ -72,7 +74,12 @@ impl Publisher {
             ..WriterOptions::new(&config.socket)
         };
         let writer = Writer::create(&describe(&config.name, perception), &options)?;
-        Ok(Self { writer, recoveries: 0 })
+        let standing = if perception.engine().description().substitute {
+            Degradation::ENGINE_SUBSTITUTED
+        } else {
+            Degradation::NONE
+        };
+        Ok(Self { writer, recoveries: 0, standing })
     }
 
     /// Publishes one grid and fills in `times.publish`; `calibration` is None while it is not watched. Allocates
@@ -92,10 +99,16 @@ impl Publisher {
         let start_ns = monotonic_ns();
         let recoveries = source.cameras.iter().flatten().map(|camera| camera.recoveries).sum();
         let recovered = std::mem::replace(&mut self.recoveries, recoveries) < recoveries;
-        let record = record(pair, source.state, recovered, times, calibration);
+        let record = record(pair, source.state, recovered, times, calibration, self.standing);
         let sequence = self.writer.publish(&record, labels, confidence)?;
         times.publish = Duration::from_nanos(monotonic_ns().saturating_sub(start_ns));
         Ok(sequence)
+    }
+
+    /// Says how the stream is while there is no grid to say it with. Allocates nothing and waits for nobody.
+    pub fn report(&mut self, source: &SourceHealth, calibration: Option<&Report>) {
+        let degradation = self.standing | degradation(source.state, calibration);
+        self.writer.report(health(calibration, degradation), degradation);
     }
 
     /// What clients are told of the stream.
@@ -111,15 +124,16 @@ impl Publisher {
 
 /// What is said of one grid.
 ///
-/// `recovered`: a camera came back since the previous grid.
+/// `recovered`: a camera came back since the previous grid. `standing`: what is degraded for as long as the stream lasts.
 fn record(
     pair: &CapturedPair,
     source: SourceState,
     recovered: bool,
     times: &StageTimes,
     calibration: Option<&Report>,
+    standing: Degradation,
 ) -> GridRecord {
-    let mut degradation = Degradation::NONE;
+    let mut degradation = standing | degradation(source, calibration);
     if pair.dropped > 0 {
         degradation |= Degradation::FRAMES_DROPPED;
     }
@@ -133,29 +147,50 @@ fn record(
         right_capture_time_ns: pair.right.time_ns,
         stages: occdepth_ring::StageTimes {
             capture_ns: nanoseconds(times.capture),
-            // The ring has no stage for the watch. It looks at the rectified pair, so its time goes with the pair's:
-            // otherwise the stages would not add up to the frame.
-            rectify_ns: nanoseconds(times.rectify.saturating_add(times.watch)),
+            rectify_ns: nanoseconds(times.rectify),
+            watch_ns: nanoseconds(times.watch),
             infer_ns: nanoseconds(times.infer),
             label_ns: nanoseconds(times.label),
             publish_ns: 0, // the writer's to fill in
         },
-        health: health(source, calibration, degradation),
+        health: health(calibration, degradation),
         degradation,
         calibration: state,
         epipolar_error_px: calibration.and_then(Report::epipolar_error_px),
+        rig_error: calibration.and_then(rig_error),
     }
 }
 
 /// The producer's judgement: grids of a rig that is not what its calibration says should not be relied on, and
 /// those of a rig of which that has not been known for long only with care.
-fn health(source: SourceState, calibration: Option<&Report>, degradation: Degradation) -> Health {
-    match calibration.map(|report| (report.state, report.overdue)) {
-        Some((State::Lost, _)) => Health::Failing,
-        Some((State::Suspect, _) | (State::Unknown, true)) => Health::Degraded,
-        _ if !degradation.is_empty() || source != SourceState::Running => Health::Degraded,
+fn health(calibration: Option<&Report>, degradation: Degradation) -> Health {
+    match calibration.map(|report| report.state) {
+        Some(State::Lost) => Health::Failing,
+        Some(State::Suspect) => Health::Degraded,
+        _ if !degradation.is_empty() => Health::Degraded,
         _ => Health::Ok,
     }
+}
+
+/// What is degraded apart from a single pair.
+fn degradation(source: SourceState, calibration: Option<&Report>) -> Degradation {
+    let mut degradation = Degradation::NONE;
+    if source != SourceState::Running {
+        degradation |= Degradation::SOURCE_INTERRUPTED;
+    }
+    if calibration.is_some_and(|report| report.state == State::Unknown && report.overdue) {
+        degradation |= Degradation::CALIBRATION_UNPROVEN;
+    }
+    degradation
+}
+
+/// Of the last survey, as long as it counts.
+fn rig_error(report: &Report) -> Option<RigError> {
+    report.estimate.filter(|_| report.fresh).map(|estimate| RigError {
+        pitch_rad: estimate.pitch_rad.value,
+        roll_rad: estimate.roll_rad.value,
+        focal: estimate.focal.value,
+    })
 }
 
 fn calibration_state(report: &Report) -> CalibrationState {

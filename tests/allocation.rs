@@ -86,6 +86,7 @@ fn canned() -> Canned {
         name: "canned".into(),
         network_sha256: [0; 32],
         engine_sha256: [0; 32],
+        substitute: false,
     };
     Canned { description, contract, labeller: None, logits }
 }

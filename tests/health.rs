@@ -97,13 +97,53 @@ fn clients_are_told_how_the_cameras_are() {
         assert!(matches!(step, Step::Published { .. }));
         reader.copy_newest(&mut grid).unwrap();
         let record = &grid.published.record;
-        (record.health, record.degradation.contains(Degradation::CAMERA_FAULT))
+        (record.health, record.degradation)
     };
-    assert_eq!(told(), (Health::Ok, false));
-    assert_eq!(told(), (Health::Degraded, false));
+    assert_eq!(told(), (Health::Ok, Degradation::NONE));
+    assert_eq!(told(), (Health::Degraded, Degradation::SOURCE_INTERRUPTED));
     // A camera came back between this grid and the one before it.
-    assert_eq!(told(), (Health::Degraded, true));
-    assert_eq!(told(), (Health::Ok, false));
+    assert_eq!(told(), (Health::Degraded, Degradation::CAMERA_FAULT));
+    assert_eq!(told(), (Health::Ok, Degradation::NONE));
+}
+
+#[test]
+fn clients_are_told_that_no_grids_come_because_the_cameras_are_lost() {
+    let script = [(SourceState::Running, 0), (SourceState::Lost, 0), (SourceState::Running, 1)];
+    let (mut pipeline, stream, _directory) = pipeline(&script);
+    let reader = Reader::connect(&stream.socket, &ReaderOptions::default()).unwrap();
+    let mut told = || {
+        let step = pipeline.step(Duration::from_secs(30)).unwrap();
+        let status = reader.status().unwrap();
+        (step != Step::Idle, status.health, status.degradation)
+    };
+    assert_eq!(told(), (true, Health::Ok, Degradation::NONE));
+    assert_eq!(told(), (false, Health::Degraded, Degradation::SOURCE_INTERRUPTED));
+    assert_eq!(told(), (true, Health::Degraded, Degradation::CAMERA_FAULT));
+}
+
+/// A CPU that stands in for a GPU is no secret.
+#[test]
+fn clients_are_told_that_a_substitute_runs() {
+    let rig = demo_rig().unwrap();
+    let options = SyntheticOptions { pacing: Pacing::Unpaced, ..SyntheticOptions::default() };
+    let street = Synthetic::open(&rig, &options).unwrap();
+    let model = ModelProto::from_bytes(BUNDLED_NETWORK, "bundled").unwrap();
+    let description = EngineDescription {
+        name: "none".into(),
+        network_sha256: [0; 32],
+        engine_sha256: [0; 32],
+        substitute: true,
+    };
+    let contract = Contract::from_model(&model, "bundled").unwrap();
+    let engine = Box::new(NoNetwork { description, contract });
+    let grid = GridConfig::default();
+    let perception = Perception::new(&rig, street.description(), engine, None, grid).unwrap();
+    let (mut pipeline, stream, _directory) = streamed(Box::new(street), perception);
+    let reader = Reader::connect(&stream.socket, &ReaderOptions::default()).unwrap();
+    pipeline.step(Duration::from_secs(30)).unwrap();
+    let status = reader.status().unwrap();
+    assert_eq!(status.health, Health::Degraded);
+    assert_eq!(status.degradation, Degradation::ENGINE_SUBSTITUTED);
 }
 
 #[test]
@@ -175,6 +215,7 @@ fn bent(
             name: "none".into(),
             network_sha256: [0; 32],
             engine_sha256: [0; 32],
+            substitute: false,
         },
         contract: Contract::from_model(&model, "bundled").unwrap(),
     };
@@ -207,14 +248,17 @@ fn clients_are_told_how_the_calibration_is() {
                 assert_eq!(record.calibration, CalibrationState::Unknown);
                 assert_eq!((record.health, record.epipolar_error_px), (Health::Ok, None));
             }
-            // The ring has no stage of the watch; its time is not lost.
-            let rectified = u64::try_from((times.rectify + times.watch).as_nanos()).unwrap();
-            assert_eq!(record.stages.rectify_ns, rectified);
+            let told = [record.stages.rectify_ns, record.stages.watch_ns].map(u128::from);
+            assert_eq!(told, [times.rectify.as_nanos(), times.watch.as_nanos()]);
         }
         let record = &grid.published.record;
         assert_eq!((record.calibration, record.health), (calibration, health));
         let error = record.epipolar_error_px.unwrap();
         assert!(error_px.contains(&error), "{calibration:?}: {error} px");
+        // What was bent is what is told, roughly: this is about its way to clients, not the watch's accuracy.
+        let told = record.rig_error.unwrap();
+        assert!((told.pitch_rad.to_degrees() - pitch_deg).abs() < 0.05, "{told:?}");
+        assert!((told.focal - focal).abs() < 2e-3 && told.roll_rad.abs() < 2e-3, "{told:?}");
     }
 }
 
@@ -231,8 +275,9 @@ fn a_calibration_that_stays_unknown_is_no_good_health() {
         reader.copy_newest(&mut grid).unwrap();
         let record = &grid.published.record;
         assert_eq!(record.calibration, CalibrationState::Unknown, "frame {frame}");
-        let health = if frame < 30 { Health::Ok } else { Health::Degraded };
-        assert_eq!(record.health, health, "frame {frame}");
+        let unproven = (Health::Degraded, Degradation::CALIBRATION_UNPROVEN);
+        let told = if frame < 30 { (Health::Ok, Degradation::NONE) } else { unproven };
+        assert_eq!((record.health, record.degradation), told, "frame {frame}");
     }
 }
 

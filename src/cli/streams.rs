@@ -64,8 +64,9 @@ fn line(found: &FoundStream) -> String {
         None => "no grid yet".to_owned(),
     };
     let untrained = if description.trained { "" } else { ", UNTRAINED" };
+    let status = status(reader).unwrap_or_default();
     format!(
-        "{socket}: {} by {}, uid {}: {x} x {y} x {z} voxels of {} m, {} classes{untrained}; {newest}",
+        "{socket}: {} by {}, uid {}: {x} x {y} x {z} voxels of {} m, {} classes{untrained}; {newest}{status}",
         description.stream,
         description.producer,
         reader.server().uid,
@@ -101,7 +102,22 @@ fn document(found: &FoundStream) -> Value {
         "classes": description.classes.len(),
         "trained": description.trained,
         "newest": newest,
+        "status": reader.status().map(|status| json!({
+            "age_s": status.age_ns(monotonic_now_ns()) as f64 / 1e9,
+            "health": status.health.to_string(),
+            "degradation": status.degradation.names().collect::<Vec<_>>(),
+        })),
     })
+}
+
+/// What the writer says of itself where that is more than its newest grid says.
+fn status(reader: &Reader) -> Option<String> {
+    let status = reader.status()?;
+    let said = newest(reader).is_some_and(|grid| grid.publish_time_ns >= status.time_ns);
+    let age_s = status.age_ns(monotonic_now_ns()) as f64 / 1e9;
+    let names: Vec<_> = status.degradation.names().collect();
+    let why = if names.is_empty() { String::new() } else { format!(" ({})", names.join(", ")) };
+    (!said).then(|| format!("; {}{why} {age_s:.1} s ago", status.health))
 }
 
 /// What is said of the newest grid; none before the first, or while it is being overwritten.

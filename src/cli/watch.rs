@@ -84,8 +84,21 @@ fn watch(
                 let patience = Duration::from_secs(u64::from(arguments.timeout));
                 if view.received == 0 && started.elapsed() > patience {
                     let context = format!("no grid within {} s", arguments.timeout);
-                    return Err(Failure::work(context)
-                        .hint("the stream is there; is its camera? See the log of its process"));
+                    let hint = match reader.status() {
+                        Some(status) => format!(
+                            "its process said {:.1} s ago: {}{}",
+                            status.age_ns(monotonic_now_ns()) as f64 / 1e9,
+                            status.health,
+                            status
+                                .degradation
+                                .names()
+                                .fold(String::new(), |said, name| said + ", " + name),
+                        ),
+                        None => {
+                            "the stream is there; is its camera? See the log of its process".into()
+                        }
+                    };
+                    return Err(Failure::work(context).hint(hint));
                 }
             }
             Err(ReadError::Lapped { missed }) => view.missed += missed,
@@ -281,6 +294,7 @@ impl<'a> View<'a> {
             "stages_ns": {
                 "capture": stages.capture_ns,
                 "rectify": stages.rectify_ns,
+                "watch": stages.watch_ns,
                 "infer": stages.infer_ns,
                 "label": stages.label_ns,
                 "publish": stages.publish_ns,

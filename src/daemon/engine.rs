@@ -96,7 +96,7 @@ impl NetworkConfig {
 /// When it cannot be had. A missing or stale engine is built where the configuration says so, and else an error.
 pub fn open_engine(config: &NetworkConfig) -> Result<Box<dyn Engine>, OpenEngineError> {
     match config.engine {
-        EngineChoice::Cpu => open_cpu(config),
+        EngineChoice::Cpu => Ok(Box::new(open_cpu(config)?)),
         EngineChoice::TensorRt => {
             open_tensorrt(config, &OpenMachine::open(config.tensorrt.as_deref())?)
         }
@@ -108,16 +108,16 @@ pub fn open_engine(config: &NetworkConfig) -> Result<Box<dyn Engine>, OpenEngine
                         "the network runs on the CPU, though there is a GPU: {} (see `occdepth doctor`)",
                         WithCauses(&error)
                     );
-                } else {
-                    log::info!("the network runs on the CPU: there is no NVIDIA GPU");
+                    return Ok(Box::new(open_cpu(config)?.as_substitute()));
                 }
-                open_cpu(config)
+                log::info!("the network runs on the CPU: there is no NVIDIA GPU");
+                Ok(Box::new(open_cpu(config)?))
             }
             Err(error) if error.is_without_tensorrt() && config.tensorrt.is_none() => {
                 log::warn!(
                     "the network runs on the CPU, though there is a GPU: TensorRT is not installed"
                 );
-                open_cpu(config)
+                Ok(Box::new(open_cpu(config)?.as_substitute()))
             }
             // A GPU that is there and does not work is not passed over in silence.
             Err(error) => Err(error.into()),
@@ -128,15 +128,15 @@ pub fn open_engine(config: &NetworkConfig) -> Result<Box<dyn Engine>, OpenEngine
 /// Where an NVIDIA GPU shows, usable or not: CUDA says "no device" as well where only permissions are missing.
 const NODES: [&str; 3] = ["/dev/nvidiactl", "/dev/nvmap", "/dev/nvhost-gpu"];
 
-fn open_cpu(config: &NetworkConfig) -> Result<Box<dyn Engine>, OpenEngineError> {
+fn open_cpu(config: &NetworkConfig) -> Result<CpuEngine, OpenEngineError> {
     let file = match &config.recipe {
         Some(path) => Recipe::read(path)?.network,
         None => config.file.clone(),
     };
-    Ok(Box::new(match file {
+    Ok(match file {
         Some(path) => CpuEngine::open(&path, config.threads)?,
         None => CpuEngine::bundled(config.threads)?,
-    }))
+    })
 }
 
 fn open_tensorrt(

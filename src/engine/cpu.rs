@@ -63,6 +63,13 @@ impl CpuEngine {
         Self::load(model, Sha256::digest(bytes).into(), origin, threads)
     }
 
+    /// Says in its description that it runs in the place of an engine that this machine should have.
+    #[must_use]
+    pub fn as_substitute(mut self) -> Self {
+        self.description.substitute = true;
+        self
+    }
+
     fn load(
         model: ModelProto,
         sha256: [u8; 32],
@@ -79,6 +86,7 @@ impl CpuEngine {
                 name: format!("cpu ({})", network.description()),
                 network_sha256: sha256,
                 engine_sha256: sha256,
+                substitute: false,
             },
             images_shape,
             voxels,

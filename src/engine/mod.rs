@@ -131,6 +131,8 @@ pub struct EngineDescription {
     pub network_sha256: [u8; 32],
     /// SHA-256 of what actually runs (a `TensorRT` plan); the CPU engine has nothing but the network.
     pub engine_sha256: [u8; 32],
+    /// Whether it runs in the place of one that this machine should have: the CPU's, though there is a GPU.
+    pub substitute: bool,
 }
 
 /// How long the parts of a frame took.

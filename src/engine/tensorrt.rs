@@ -86,6 +86,7 @@ fn open(
         name: format!("TensorRT {}, {}{dla}", key.tensorrt, key.precision),
         network_sha256: network.sha256,
         engine_sha256: sha256,
+        substitute: false,
     };
     log::debug!("plan {}, {}", &hex::digits(&sha256)[..16], description.name);
     // Neither a DLA nor a profiler goes together with a CUDA graph.

@@ -19,7 +19,7 @@
 
 use occdepth_ring::{
     Axes, CalibrationState, Class, Degradation, GridGeometry, GridRecord, Health, RectifiedCamera,
-    StageTimes, StreamDescription, Writer, WriterOptions,
+    RigError, StageTimes, StreamDescription, Writer, WriterOptions,
 };
 use std::error::Error;
 use std::io::{BufRead, Write};
@@ -96,11 +96,17 @@ fn record(frame_id: u64) -> GridRecord {
             infer_ns: frame_id + 300,
             label_ns: frame_id + 400,
             publish_ns: 0,
+            watch_ns: frame_id + 500,
         },
         health: Health::Degraded,
         degradation: Degradation::LATE | Degradation::from_bits(1 << 60),
         calibration: CalibrationState::Suspect,
         epipolar_error_px: (!frame_id.is_multiple_of(4)).then_some(frame_id as f64 / 8.0),
+        rig_error: (!frame_id.is_multiple_of(4)).then_some(RigError {
+            pitch_rad: frame_id as f64 / 1024.0,
+            roll_rad: frame_id as f64 / -512.0,
+            focal: frame_id as f64 / 128.0,
+        }),
     }
 }
 

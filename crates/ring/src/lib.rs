@@ -115,7 +115,10 @@ pub use description::{
 pub use discovery::{FoundStream, discover};
 pub use grid::Grid;
 pub use reader::{ConnectError, LiveGrid, ReadError, Reader, ReaderOptions};
-pub use record::{CalibrationState, Degradation, GridRecord, Health, PublishedGrid, StageTimes};
+pub use record::{
+    CalibrationState, Degradation, GridRecord, Health, PublishedGrid, RigError, StageTimes,
+    WriterStatus,
+};
 pub use writer::{Access, ClientCounts, PublishError, Writer, WriterError, WriterOptions};
 
 /// The examples of the README are compiled.

@@ -20,6 +20,29 @@ pub struct GridRecord {
     /// How far points lie from their epipolar line in the rectified images: root mean square over the image of
     /// a robust fit to matched points, pixels; `None` when it was not measured. (`Some(NaN)` cannot be told from `None` on the wire.)
     pub epipolar_error_px: Option<f64>,
+    /// How the right camera sits against where the calibration has it; `None` when it was not measured.
+    /// (One with a NaN in it cannot be told from `None` on the wire.)
+    pub rig_error: Option<RigError>,
+}
+
+/// How the right camera of a rig sits against where its calibration has it, as the images show it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RigError {
+    /// Rotation about the right camera's x axis (to the right), radians.
+    pub pitch_rad: f64,
+    /// Rotation about its z axis (forward), radians.
+    pub roll_rad: f64,
+    /// Right focal length over left one, minus what the calibration says: 0.005 is half a per cent.
+    pub focal: f64,
+}
+
+impl RigError {
+    pub(crate) const UNKNOWN: Self =
+        Self { pitch_rad: f64::NAN, roll_rad: f64::NAN, focal: f64::NAN };
+
+    pub(crate) fn is_known(&self) -> bool {
+        ![self.pitch_rad, self.roll_rad, self.focal].iter().any(|value| value.is_nan())
+    }
 }
 
 impl GridRecord {
@@ -37,6 +60,9 @@ pub struct StageTimes {
     pub capture_ns: u64,
     /// Camera pixels to network input.
     pub rectify_ns: u64,
+    /// A look at the rectified pair for signs that the calibration no longer fits; 0 of writers before ABI
+    /// 1.1, which counted it to rectification.
+    pub watch_ns: u64,
     /// Network input to logits.
     pub infer_ns: u64,
     /// Logits to labels.
@@ -157,6 +183,10 @@ impl Degradation {
     pub const SKEW_EXCEEDED: Self = Self(1 << 6);
     /// A camera delivered a faulty image, or was restarted, since the previous grid.
     pub const CAMERA_FAULT: Self = Self(1 << 7);
+    /// A camera is lost, or being opened again: no pairs come, or have only just begun to. Since ABI 1.1.
+    pub const SOURCE_INTERRUPTED: Self = Self(1 << 8);
+    /// For long nothing has shown whether the calibration still fits. Since ABI 1.1.
+    pub const CALIBRATION_UNPROVEN: Self = Self(1 << 9);
 
     /// The flags of these bits, as `ABI.md` numbers them.
     pub const fn from_bits(bits: u64) -> Self {
@@ -180,7 +210,7 @@ impl Degradation {
 
     /// Names of the flags that are set and known, for people.
     pub fn names(self) -> impl Iterator<Item = &'static str> {
-        const NAMES: [&str; 8] = [
+        const NAMES: [&str; 10] = [
             "frames dropped",
             "late",
             "thermal limit",
@@ -189,6 +219,8 @@ impl Degradation {
             "precision substituted",
             "skew exceeded",
             "camera fault",
+            "source interrupted",
+            "calibration unproven",
         ];
         NAMES.into_iter().enumerate().filter(move |(bit, _)| self.0 >> bit & 1 == 1).map(|(_, n)| n)
     }
@@ -205,6 +237,37 @@ impl std::ops::BitOr for Degradation {
 impl std::ops::BitOrAssign for Degradation {
     fn bitor_assign(&mut self, other: Self) {
         self.0 |= other.0;
+    }
+}
+
+/// How a writer is, whether or not it publishes grids: see [`Writer::report`](crate::Writer::report).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WriterStatus {
+    /// When it said so, `CLOCK_MONOTONIC` ns. A writer that is alive says so several times a second.
+    pub time_ns: u64,
+    /// Its judgement of itself.
+    pub health: Health,
+    /// What is degraded; the lower 56 flags.
+    pub degradation: Degradation,
+}
+
+impl WriterStatus {
+    /// Health and degradation in one word, so that no reader sees one without the other.
+    pub(crate) fn encode(health: Health, degradation: Degradation) -> u64 {
+        u64::from(health.code()) | degradation.bits() << 8
+    }
+
+    /// What the two words of the control block say; `None` when the writer has said nothing.
+    pub(crate) fn decode(time_ns: u64, status: u64) -> Option<Self> {
+        #[allow(clippy::cast_possible_truncation, reason = "the lowest byte is wanted")]
+        let health = Health::from_code(u32::from(status as u8));
+        let degradation = Degradation::from_bits(status >> 8);
+        (time_ns != 0).then_some(Self { time_ns, health, degradation })
+    }
+
+    /// How long ago that was at `now_ns` (`CLOCK_MONOTONIC`), ns; saturates at 0.
+    pub fn age_ns(&self, now_ns: u64) -> u64 {
+        now_ns.saturating_sub(self.time_ns)
     }
 }
 

@@ -74,7 +74,7 @@ fn a_client_of_another_major_is_refused_and_both_versions_are_named() {
     assert_eq!(writer.clients().refused, 3);
     // A client of a newer minor is welcome.
     let client = raw_client(&socket);
-    send(&client, &hello(1, 9, 0));
+    send(&client, &hello(1, 9, 1));
     assert!(receive(&client).1.is_some());
 
     // The reader's side: a writer of another major.
@@ -83,7 +83,7 @@ fn a_client_of_another_major_is_refused_and_both_versions_are_named() {
     std::thread::scope(|scope| {
         let reader = scope.spawn(|| connect(&socket).unwrap_err());
         let client = rustix::net::accept(&listener).unwrap();
-        assert_eq!(receive(&client).0, hello(1, 0, 0));
+        assert_eq!(receive(&client).0, hello(1, 1, 0));
         let mut reply = b"OCCDRPLY\x02\0\0\0\x07\0\0\0\x01\0\0\0".to_vec();
         reply.resize(64, 0);
         send(&client, &reply);
@@ -93,8 +93,8 @@ fn a_client_of_another_major_is_refused_and_both_versions_are_named() {
         };
         assert_eq!(*reason, Refusal::Version);
         assert_eq!(*writer, AbiVersion { major: 2, minor: 7 });
-        assert_eq!(*client, AbiVersion { major: 1, minor: 0 });
-        assert!(error.to_string().contains("2.7") && error.to_string().contains("1.0"), "{error}");
+        assert_eq!(*client, AbiVersion { major: 1, minor: 1 });
+        assert!(error.to_string().contains("2.7") && error.to_string().contains("1.1"), "{error}");
     });
 }
 

@@ -4,7 +4,8 @@
 mod support;
 
 use occdepth_ring::{
-    Class, Grid, PublishError, ReadError, Reader, ReaderOptions, Writer, WriterError, WriterOptions,
+    Class, Degradation, Grid, Health, PublishError, ReadError, Reader, ReaderOptions, Writer,
+    WriterError, WriterOptions,
 };
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::os::fd::AsFd;
@@ -110,13 +111,16 @@ fn the_checksum_is_the_crc_32_of_labels_confidences_and_record() {
         record.stages.infer_ns,
         record.stages.label_ns,
         record.stages.publish_ns,
-        0,
+        record.stages.watch_ns,
         0,
         0,
         17,
         2 | 2 << 32,
         1 << 60 | 2,
         0.375_f64.to_bits(),
+        (1.0_f64 / 1024.0).to_bits(),
+        (-1.0_f64 / 512.0).to_bits(),
+        (1.0_f64 / 128.0).to_bits(),
     ] {
         bytes.extend(value.to_le_bytes());
     }
@@ -458,6 +462,29 @@ fn socket_and_directory_have_the_configured_modes() {
     assert_eq!(mode(socket.parent().unwrap()), 0o711);
     drop(writer);
     assert!(!socket.exists());
+}
+
+#[test]
+fn a_writer_says_how_it_is_without_grids() {
+    let (_directory, socket) = socket();
+    let mut writer = small_writer(&socket);
+    let reader = connect(&socket);
+    assert_eq!(reader.status(), None, "it has said nothing yet");
+
+    let before_ns = occdepth_ring::monotonic_now_ns();
+    let flags = Degradation::SOURCE_INTERRUPTED | Degradation::from_bits(1 << 55);
+    writer.report(Health::Failing, flags | Degradation::from_bits(1 << 56));
+    let status = reader.status().unwrap();
+    assert_eq!((status.health, status.degradation), (Health::Failing, flags));
+    assert!((before_ns..=occdepth_ring::monotonic_now_ns()).contains(&status.time_ns));
+    assert_eq!(status.age_ns(status.time_ns + 5), 5);
+    assert_eq!(reader.newest(), 0, "a report is no grid");
+
+    publish(&mut writer, 1);
+    let published = reader.status().unwrap();
+    assert!(published.time_ns >= status.time_ns);
+    assert_eq!(published.health, Health::Degraded);
+    assert_eq!(published.degradation, Degradation::LATE, "bit 60 has no place in a status");
 }
 
 #[test]

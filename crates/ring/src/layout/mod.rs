@@ -24,7 +24,7 @@ pub const ABI_MAJOR: u32 = 1;
 
 /// Minor version. A minor only gives meaning to bytes that were reserved (and zero) before, so
 /// every pair of minors of one major works together.
-pub const ABI_MINOR: u32 = 0;
+pub const ABI_MINOR: u32 = 1;
 
 /// A version of the layout and of the handshake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -12,7 +12,7 @@ pub const MAGIC: [u8; 8] = *b"OCCDRING";
 /// Bytes of the segment header that this minor version knows; also where the first slot starts.
 pub const HEADER_BYTES: usize = 8192;
 
-/// Where the control block starts: the newest index, alone in its cache lines.
+/// Where the control block starts: the newest index alone in its cache lines, further on the writer's status.
 pub const CONTROL_OFFSET: usize = 1024;
 
 /// Where the class table starts.
@@ -108,8 +108,16 @@ fields! {
     /// u64. In the control block: number of the newest grid that can be read, 0 before any. Its
     /// first four bytes are the futex word.
     NEWEST, "newest", 1024, 8;
+    /// Zero.
+    RESERVED_NEWEST, "reserved", 1032, 120;
+    /// u64. In the control block, since 1.1: when the writer last said how it is, `CLOCK_MONOTONIC`
+    /// nanoseconds; 0 before it has.
+    STATUS_TIME_NS, "status_time_ns", 1152, 8;
+    /// u64. In the control block, since 1.1: how it is. Bits 0 to 7: as `health` of a slot; bits 8 to
+    /// 63: the lower 56 of `degradation`.
+    STATUS, "status", 1160, 8;
     /// Zero; the rest of the control block and of its page.
-    RESERVED_CONTROL, "reserved", 1032, 1016;
+    RESERVED_CONTROL, "reserved", 1168, 880;
 }
 
 fields! {

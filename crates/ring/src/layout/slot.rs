@@ -1,7 +1,9 @@
 //! The header of a slot: the lock word, the record of one grid, its checksum.
 
 use super::field::fields;
-use crate::record::{CalibrationState, Degradation, GridRecord, Health, PublishedGrid, StageTimes};
+use crate::record::{
+    CalibrationState, Degradation, GridRecord, Health, PublishedGrid, RigError, StageTimes,
+};
 
 /// Bytes of the slot header that this minor version knows; also where the labels start.
 pub const HEADER_BYTES: usize = 256;
@@ -42,8 +44,10 @@ fields! {
     LABEL_NS, "label_ns", 88, 8;
     /// u64. Duration of the publication: checksum and copy into the slot, nanoseconds.
     PUBLISH_NS, "publish_ns", 96, 8;
+    /// u64. Since 1.1: duration of watching the calibration, nanoseconds.
+    WATCH_NS, "watch_ns", 104, 8;
     /// Zero; for further stages.
-    RESERVED_STAGES, "reserved", 104, 24;
+    RESERVED_STAGES, "reserved", 112, 16;
     /// i64. Capture time of the right image minus that of the left image, nanoseconds.
     SKEW_NS, "skew_ns", 128, 8;
     /// u32. 0 unknown, 1 ok, 2 degraded, 3 failing.
@@ -54,8 +58,15 @@ fields! {
     DEGRADATION, "degradation", 144, 8;
     /// f64. Distance of points from their epipolar line (RMS over the image of a fit), pixels; NaN when not measured.
     EPIPOLAR_ERROR_PX, "epipolar_error_px", 152, 8;
+    /// f64. Since 1.1: pitch of the right camera against where the calibration has it, radians; NaN
+    /// when not measured, as the next two.
+    PITCH_ERROR_RAD, "pitch_error_rad", 160, 8;
+    /// f64. Since 1.1: roll of the right camera, likewise.
+    ROLL_ERROR_RAD, "roll_error_rad", 168, 8;
+    /// f64. Since 1.1: right focal length over left one, minus what the calibration says.
+    FOCAL_ERROR, "focal_error", 176, 8;
     /// Zero.
-    RESERVED, "reserved", 160, 80;
+    RESERVED, "reserved", 184, 56;
     /// u32. CRC-32 of labels, confidences and [`CHECKED`], in this order.
     CHECKSUM, "checksum", 240, 4;
     /// Zero; not covered by the checksum.
@@ -85,6 +96,7 @@ impl SlotHeader {
             (INFER_NS, record.stages.infer_ns),
             (LABEL_NS, record.stages.label_ns),
             (PUBLISH_NS, record.stages.publish_ns),
+            (WATCH_NS, record.stages.watch_ns),
             (DEGRADATION, record.degradation.bits()),
         ] {
             field.put(bytes, &value.to_le_bytes());
@@ -95,6 +107,14 @@ impl SlotHeader {
         CALIBRATION.put(bytes, &record.calibration.code().to_le_bytes());
         let epipolar_error_px = record.epipolar_error_px.unwrap_or(f64::NAN);
         EPIPOLAR_ERROR_PX.put(bytes, &epipolar_error_px.to_le_bytes());
+        let rig = record.rig_error.unwrap_or(RigError::UNKNOWN);
+        for (field, value) in [
+            (PITCH_ERROR_RAD, rig.pitch_rad),
+            (ROLL_ERROR_RAD, rig.roll_rad),
+            (FOCAL_ERROR, rig.focal),
+        ] {
+            field.put(bytes, &value.to_le_bytes());
+        }
         CHECKSUM.put(bytes, &grid.checksum.to_le_bytes());
         header
     }
@@ -127,10 +147,18 @@ impl SlotHeader {
         EPOCH.u64(&self.bytes)
     }
 
-    /// What the bytes say. Total: a code that this minor version does not know reads as unknown.
-    pub(crate) fn decode(&self) -> PublishedGrid {
+    /// What the bytes say, of a writer of minor version `minor`. Total: a code that this minor version
+    /// does not know reads as unknown.
+    pub(crate) fn decode(&self, minor: u32) -> PublishedGrid {
         let bytes = &self.bytes;
         let epipolar_error_px = EPIPOLAR_ERROR_PX.f64(bytes);
+        let rig_error = RigError {
+            pitch_rad: PITCH_ERROR_RAD.f64(bytes),
+            roll_rad: ROLL_ERROR_RAD.f64(bytes),
+            focal: FOCAL_ERROR.f64(bytes),
+        };
+        // A writer of 1.0 has zeros there, which would read as a rig that has not moved at all.
+        let rig_error = Some(rig_error).filter(|error| minor >= 1 && error.is_known());
         PublishedGrid {
             sequence: self.sequence(),
             publish_time_ns: PUBLISH_TIME_NS.u64(bytes),
@@ -146,11 +174,13 @@ impl SlotHeader {
                     infer_ns: INFER_NS.u64(bytes),
                     label_ns: LABEL_NS.u64(bytes),
                     publish_ns: PUBLISH_NS.u64(bytes),
+                    watch_ns: WATCH_NS.u64(bytes),
                 },
                 health: Health::from_code(HEALTH.u32(bytes)),
                 degradation: Degradation::from_bits(DEGRADATION.u64(bytes)),
                 calibration: CalibrationState::from_code(CALIBRATION.u32(bytes)),
                 epipolar_error_px: (!epipolar_error_px.is_nan()).then_some(epipolar_error_px),
+                rig_error,
             },
         }
     }

@@ -17,16 +17,18 @@ pub struct LiveGrid<'a> {
     slot: &'a [ReadOnlyWord],
     places: Places,
     geometry: &'a GridGeometry,
+    minor: u32,
 }
 
 impl<'a> LiveGrid<'a> {
     pub(super) fn new(slot: &'a [ReadOnlyWord], header: &'a SegmentHeader) -> Self {
-        Self { slot, places: header.places, geometry: &header.description.grid }
+        let (places, geometry) = (header.places, &header.description.grid);
+        Self { slot, places, geometry, minor: header.abi.minor }
     }
 
     /// What is said of the grid.
     pub fn published(&self) -> PublishedGrid {
-        load_header(self.slot).decode()
+        load_header(self.slot).decode(self.minor)
     }
 
     /// The label of voxel (ix, iy, iz); `None` outside the grid.

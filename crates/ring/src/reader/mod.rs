@@ -12,9 +12,9 @@ use crate::description::StreamDescription;
 use crate::grid::Grid;
 use crate::layout::AbiVersion;
 use crate::layout::handshake::{NOTIFICATION_BYTES, Notification};
-use crate::layout::segment::SegmentHeader;
+use crate::layout::segment::{STATUS, STATUS_TIME_NS, SegmentHeader};
 use crate::layout::slot::{self, SlotHeader};
-use crate::record::PublishedGrid;
+use crate::record::{PublishedGrid, WriterStatus};
 use crate::seqlock;
 use crate::words::{self, ReadOnlyWord, ReadOnlyWords, WORD_BYTES};
 use rustix::event::{PollFd, PollFlags};
@@ -181,7 +181,7 @@ impl Reader {
         if checksum.is_some_and(|sum| sum.finish(&header) != header.checksum()) {
             return corrupt("its checksum does not fit");
         }
-        grid.published = header.decode();
+        grid.published = header.decode(self.header.abi.minor);
         Ok(())
     }
 
@@ -266,6 +266,17 @@ impl Reader {
     /// Sequence of the newest grid; 0 before the first. Makes no call to the system.
     pub fn newest(&self) -> u64 {
         self.words.words()[self.newest_word()].load(Ordering::Acquire)
+    }
+
+    /// How the writer said that it is, and when; `None` of one that says nothing (those before ABI 1.1).
+    ///
+    /// What there is to go by while no grids come: a status that is fresh and degraded by
+    /// [`Degradation::SOURCE_INTERRUPTED`](crate::Degradation::SOURCE_INTERRUPTED) is a writer that waits for its
+    /// cameras. Makes no call to the system.
+    pub fn status(&self) -> Option<WriterStatus> {
+        let words = self.words.words();
+        let time_ns = words[STATUS_TIME_WORD].load(Ordering::Acquire);
+        WriterStatus::decode(time_ns, words[STATUS_WORD].load(Ordering::Relaxed))
     }
 
     /// What the stream is.
@@ -438,4 +449,7 @@ const WAIT_SLICE: Duration = Duration::from_millis(100);
 /// A writer that overtakes a copy of its newest grid this often laps its whole ring meanwhile.
 const NEWEST_ATTEMPTS: u32 = 8;
 const LOCK_WORD: usize = 0;
+/// In the control block, whose place is the same in every segment of this major version.
+const STATUS_TIME_WORD: usize = STATUS_TIME_NS.offset / WORD_BYTES;
+const STATUS_WORD: usize = STATUS.offset / WORD_BYTES;
 const SHARED_FUTEX: futex::Flags = futex::Flags::empty();

@@ -6,9 +6,9 @@ mod socket;
 use crate::checksum::Checksum;
 use crate::clock;
 use crate::description::{DescriptionError, StreamDescription};
-use crate::layout::segment::{MAX_SLOTS, Places, SegmentHeader};
+use crate::layout::segment::{self as fields, MAX_SLOTS, Places, SegmentHeader};
 use crate::layout::slot::{self, SlotHeader};
-use crate::record::{GridRecord, PublishedGrid};
+use crate::record::{Degradation, GridRecord, Health, PublishedGrid, WriterStatus};
 use crate::words::{self, WORD_BYTES, WritableWords};
 use crate::{segment, seqlock};
 use rustix::event::EventfdFlags;
@@ -185,6 +185,7 @@ impl Writer {
         let words = self.shared.words.words();
         let slot = &words[places.slot_words(sequence)];
         let (lock, record_words) = (&slot[0], &slot[1..slot::HEADER_BYTES / WORD_BYTES]);
+        let mut publish_time_ns = 0;
         seqlock::write(lock, sequence, || {
             let mut checksum = Checksum::default();
             checksum.store(&slot[places.labels_offset / WORD_BYTES..], labels);
@@ -192,14 +193,15 @@ impl Writer {
                 let at = places.confidence_offset / WORD_BYTES;
                 checksum.store(&slot[at..], confidence);
             }
+            publish_time_ns = clock::monotonic_now_ns();
             let mut grid = PublishedGrid {
                 sequence,
-                publish_time_ns: clock::monotonic_now_ns(),
+                publish_time_ns,
                 wall_offset_ns: clock::wall_offset_ns(),
                 checksum: 0,
                 record: *record,
             };
-            grid.record.stages.publish_ns = grid.publish_time_ns.saturating_sub(start_ns);
+            grid.record.stages.publish_ns = publish_time_ns.saturating_sub(start_ns);
             let mut header = SlotHeader::encode(self.header.epoch, &grid);
             header.set_checksum(checksum.finish(&header));
             words::store(record_words, &header.bytes()[WORD_BYTES..]);
@@ -207,7 +209,23 @@ impl Writer {
         self.shared.newest().store(sequence, Ordering::Release);
         self.sequence = sequence;
         self.shared.wake();
+        self.store_status(publish_time_ns, record.health, record.degradation);
         Ok(sequence)
+    }
+
+    /// Says how the writer is, at this moment; [`publish`](Self::publish) does so with every grid. To be called
+    /// several times a second while no grids come, so that readers know a writer that waits from one that hangs.
+    ///
+    /// Wakes nobody. Flags of `degradation` above the lower 56 are left out.
+    pub fn report(&mut self, health: Health, degradation: Degradation) {
+        self.store_status(clock::monotonic_now_ns(), health, degradation);
+    }
+
+    fn store_status(&self, time_ns: u64, health: Health, degradation: Degradation) {
+        let words = self.shared.words.words();
+        // The time last: a status is never older than its time says.
+        words[STATUS_WORD].store(WriterStatus::encode(health, degradation), Ordering::Relaxed);
+        words[STATUS_TIME_WORD].store(time_ns, Ordering::Release);
     }
 
     /// What the stream is.
@@ -378,7 +396,9 @@ impl Shared {
     }
 }
 
-const NEWEST_WORD: usize = crate::layout::segment::CONTROL_OFFSET / WORD_BYTES;
+const STATUS_WORD: usize = fields::STATUS.offset / WORD_BYTES;
+const STATUS_TIME_WORD: usize = fields::STATUS_TIME_NS.offset / WORD_BYTES;
+const NEWEST_WORD: usize = fields::CONTROL_OFFSET / WORD_BYTES;
 
 fn random_epoch() -> Result<u64, WriterError> {
     loop {

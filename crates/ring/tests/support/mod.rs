@@ -4,7 +4,7 @@
 
 use occdepth_ring::{
     Axes, CalibrationState, Class, Degradation, GridGeometry, GridRecord, Health, PublishedGrid,
-    RectifiedCamera, StageTimes, StreamDescription, WriterOptions,
+    RectifiedCamera, RigError, StageTimes, StreamDescription, WriterOptions,
 };
 use rustix::io::Errno;
 use rustix::net::{
@@ -77,11 +77,17 @@ pub(crate) fn record(frame_id: u64) -> GridRecord {
             infer_ns: frame_id + 300,
             label_ns: frame_id + 400,
             publish_ns: 0,
+            watch_ns: frame_id + 500,
         },
         health: Health::Degraded,
         degradation: Degradation::LATE | Degradation::from_bits(1 << 60),
         calibration: CalibrationState::Suspect,
         epipolar_error_px: Some(frame_id as f64 / 8.0),
+        rig_error: Some(RigError {
+            pitch_rad: 1.0 / 1024.0,
+            roll_rad: -1.0 / 512.0,
+            focal: 1.0 / 128.0,
+        }),
     }
 }
 
@@ -185,7 +191,7 @@ pub(crate) fn attach(path: &Path, flags: u64) -> (OwnedFd, File) {
     let socket = raw_client(path);
     rustix::net::send(&socket, &hello(1, 0, flags), SendFlags::NOSIGNAL).unwrap();
     let (reply, segment) = receive(&socket);
-    assert_eq!(reply[..20], *b"OCCDRPLY\x01\0\0\0\0\0\0\0\0\0\0\0");
+    assert_eq!(reply[..20], *b"OCCDRPLY\x01\0\0\0\x01\0\0\0\0\0\0\0");
     (socket, File::from(segment.unwrap()))
 }
 
