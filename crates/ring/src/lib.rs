@@ -99,6 +99,7 @@ mod clock;
 mod credentials;
 mod description;
 mod discovery;
+mod follower;
 mod grid;
 mod reader;
 mod record;
@@ -113,6 +114,7 @@ pub use description::{
     Axes, Class, DescriptionError, GridGeometry, RectifiedCamera, StreamDescription, UNKNOWN_LABEL,
 };
 pub use discovery::{FoundStream, discover};
+pub use follower::{FollowError, Followed, Follower};
 pub use grid::Grid;
 pub use reader::{ConnectError, LiveGrid, ReadError, Reader, ReaderOptions};
 pub use record::{

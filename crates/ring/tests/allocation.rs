@@ -6,7 +6,7 @@
 mod support;
 
 use occdepth_ring::view::{GridView, Meanings, Ray};
-use occdepth_ring::{Grid, Reader, ReaderOptions, Writer};
+use occdepth_ring::{Follower, Grid, Reader, ReaderOptions, Writer};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::time::Duration;
@@ -41,6 +41,28 @@ fn publishing_and_reading_do_not_allocate() {
     }
     assert_eq!(allocations() - before, 0);
     assert_eq!(seen, 101 * u64::from(labels[(32 + 2) * 8 + 3]));
+}
+
+#[test]
+fn following_does_not_allocate() {
+    let directory = tempfile::tempdir().unwrap();
+    let socket = directory.path().join("s");
+    let mut writer = Writer::create(&stream([32, 32, 8], true), &options(&socket)).unwrap();
+    let notify = ReaderOptions { notify: true, ..ReaderOptions::default() };
+    let mut follower = Follower::open(&socket, &notify).unwrap();
+    let (labels, confidence) = (filled(32 * 32 * 8, 1, 0), filled(32 * 32 * 8, 1, 1));
+    let mut grid = Grid::new();
+    let mut round = |writer: &mut Writer| {
+        writer.publish(&record(1), &labels, Some(&confidence)).unwrap();
+        follower.next(&mut grid, Duration::from_secs(30)).unwrap().unwrap();
+        assert_eq!(follower.newest(&mut grid, Duration::ZERO).unwrap(), None);
+    };
+    round(&mut writer);
+    let before = allocations();
+    for _ in 0..100 {
+        round(&mut writer);
+    }
+    assert_eq!(allocations() - before, 0);
 }
 
 #[test]

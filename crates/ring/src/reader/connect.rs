@@ -82,6 +82,9 @@ pub enum ConnectError {
     /// Whoever listens does not speak the protocol.
     #[error("handshake: {0}")]
     Handshake(&'static str),
+    /// The writer hung up before it answered: it ended or died, or is another program.
+    #[error("the writer hung up before it answered")]
+    HungUp,
     /// The writer took too long.
     #[error("handshake: {operation}: no answer within {} ms", timeout.as_millis())]
     TimedOut {
@@ -109,6 +112,27 @@ pub enum ConnectError {
         /// What the system said.
         source: std::io::Error,
     },
+}
+
+impl ConnectError {
+    /// Whether a later attempt may succeed with nothing changed but the time: there is no writer (yet, or any more), it
+    /// is busy, or it has no place for another client.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::NoStream { .. }
+            | Self::NoWriter { .. }
+            | Self::HungUp
+            | Self::TimedOut { .. } => true,
+            Self::Refused { reason, .. } => {
+                matches!(reason, Refusal::TooManyClients | Refusal::OutOfDescriptors)
+            }
+            Self::Server { .. }
+            | Self::Handshake(_)
+            | Self::NotSealed { .. }
+            | Self::Layout(_)
+            | Self::System { .. } => false,
+        }
+    }
 }
 
 pub(super) fn connect(path: &Path, options: &ReaderOptions) -> Result<Reader, ConnectError> {
@@ -155,7 +179,7 @@ pub(super) fn connect(path: &Path, options: &ReaderOptions) -> Result<Reader, Co
     }
     let (reply, segment) = receive_reply(&socket)
         .map_err(|error| match error {
-            Errno::PIPE => ConnectError::Handshake("the writer hung up"),
+            Errno::PIPE => ConnectError::HungUp,
             error => failed("receive the answer")(error),
         })?
         .ok_or(ConnectError::Handshake("the answer is not one of an occupancy ring"))?;

@@ -72,7 +72,7 @@ impl Reader {
     /// delivered and missed grids add up to all grids. Others as for [`copy`](Self::copy); a
     /// corrupt grid counts as delivered.
     pub fn next(&mut self, grid: &mut Grid, timeout: Duration) -> Result<Option<u64>, ReadError> {
-        let wanted = self.position + 1;
+        let wanted = self.position.saturating_add(1);
         if self.wait(self.position, timeout)?.is_none() {
             return Ok(None);
         }
@@ -221,6 +221,24 @@ impl Reader {
         let live = LiveGrid::new(slot, &self.header);
         seqlock::read(&slot[LOCK_WORD], sequence, || look(&live))
             .ok_or(ReadError::Overwritten { sequence })
+    }
+
+    /// The last grid that [`next`](Self::next) delivered or counted as missed: its next one is the one after it, or later.
+    pub fn position(&self) -> u64 {
+        self.position
+    }
+
+    /// Lets [`next`](Self::next) go on after grid `sequence`; after 0 with the oldest grid that can still be had.
+    ///
+    /// For readers that connect again. The same [`epoch`](Self::epoch) as before means that only this client had been
+    /// closed, and that what was read before still counts.
+    pub fn resume_after(&mut self, sequence: u64) {
+        self.position = sequence;
+    }
+
+    /// Whether there is a grid that [`next`](Self::next) has not delivered. Makes no call to the system.
+    pub fn is_behind(&self) -> bool {
+        self.newest() > self.position
     }
 
     /// Takes all notifications off the socket and returns how many there were, so that
