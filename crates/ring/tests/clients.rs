@@ -226,6 +226,7 @@ fn the_segment_cannot_be_changed_by_whoever_has_its_descriptor() {
 
     assert!(memmap2::MmapOptions::new().map_raw(&segment).is_err(), "a writable mapping");
     assert!(memmap2::MmapOptions::new().map_raw_read_only(&segment).is_ok());
+    support::assert_stays_read_only(&segment);
     assert!(segment.write_at(b"x", 8192).is_err(), "a write");
     for size in [0, length - 1, length + 1] {
         assert!(segment.set_len(size).is_err(), "ftruncate to {size}");
