@@ -173,8 +173,13 @@ pub(crate) fn receive(socket: &OwnedFd) -> (Vec<u8>, Option<OwnedFd>) {
 
 /// Sends a datagram with a descriptor.
 pub(crate) fn send_with_descriptor(socket: &OwnedFd, bytes: &[u8], file: &File) {
-    let descriptors = [file.as_fd()];
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    send_with_descriptors(socket, bytes, &[file]);
+}
+
+/// Sends a datagram with one or two descriptors.
+pub(crate) fn send_with_descriptors(socket: &OwnedFd, bytes: &[u8], files: &[&File]) {
+    let descriptors: Vec<_> = files.iter().map(|file| file.as_fd()).collect();
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
     let mut control = SendAncillaryBuffer::new(&mut space);
     assert!(control.push(SendAncillaryMessage::ScmRights(&descriptors)));
     sendmsg(socket, &[IoSlice::new(bytes)], &mut control, SendFlags::NOSIGNAL).unwrap();
