@@ -3,8 +3,12 @@
 //!
 //! ```text
 //! publish SOCKET [--grids N] [--every-us N] [--slots N] [--dims X Y Z] [--first-frame N]
-//!         [--no-confidence] [--commands]
+//!         [--no-confidence] [--commands] [--mode OCTAL] [--group GID] [--everyone]
+//!         [--allow-uid UID]... [--allow-gid GID]... [--protect]
 //! ```
+//!
+//! The last two lines are who may read: mode and group of the socket, and who is given the segment. `--protect` makes the
+//! process undumpable, as a writer is whose grids mean something.
 //!
 //! Without `--commands` it publishes `--grids` grids (0: without end), one every `--every-us`
 //! microseconds, and ends. With `--commands` it reads numbers from its standard input, one a line,
@@ -18,8 +22,8 @@
 #![allow(clippy::print_stdout, reason = "it tells whoever started it how far it is")]
 
 use occdepth_ring::{
-    Axes, CalibrationState, Class, Degradation, GridGeometry, GridRecord, Health, RectifiedCamera,
-    RigError, StageTimes, StreamDescription, Writer, WriterOptions,
+    Access, Axes, CalibrationState, Class, Degradation, GridGeometry, GridRecord, Health,
+    RectifiedCamera, RigError, StageTimes, StreamDescription, Writer, WriterOptions,
 };
 use std::error::Error;
 use std::io::{BufRead, Write};
@@ -32,8 +36,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     let description = description(arguments.dims, arguments.confidence);
     let options = WriterOptions {
         slot_count: arguments.slots,
+        socket_mode: arguments.mode,
+        socket_group: arguments.group,
+        access: arguments.access.clone(),
         // Grids of no meaning need no protection, and a tester may want a debugger.
-        protect_process: false,
+        protect_process: arguments.protect,
         ..WriterOptions::new(&arguments.socket)
     };
     let mut publisher = Publisher {
@@ -187,6 +194,10 @@ struct Arguments {
     first_frame: u64,
     confidence: bool,
     commands: bool,
+    mode: u32,
+    group: Option<u32>,
+    access: Access,
+    protect: bool,
 }
 
 impl Arguments {
@@ -200,6 +211,10 @@ impl Arguments {
             first_frame: 1,
             confidence: true,
             commands: false,
+            mode: 0o660,
+            group: None,
+            access: Access::default(),
+            protect: false,
         };
         while let Some(option) = given.next() {
             match option.as_str() {
@@ -214,6 +229,15 @@ impl Arguments {
                 "--first-frame" => arguments.first_frame = number(&option, &mut given)?,
                 "--no-confidence" => arguments.confidence = false,
                 "--commands" => arguments.commands = true,
+                "--mode" => {
+                    let digits = given.next().ok_or("--mode lacks a number")?;
+                    arguments.mode = u32::from_str_radix(&digits, 8)?;
+                }
+                "--group" => arguments.group = Some(number(&option, &mut given)?),
+                "--everyone" => arguments.access.everyone = true,
+                "--allow-uid" => arguments.access.uids.push(number(&option, &mut given)?),
+                "--allow-gid" => arguments.access.gids.push(number(&option, &mut given)?),
+                "--protect" => arguments.protect = true,
                 _ => return Err(format!("unknown option {option}").into()),
             }
         }

@@ -33,6 +33,9 @@ def main() -> int:
         matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
+    # Some versions of matplotlib are typed, and not all of what is used here in each of them.
+    figure: Any
+    axes: Any
     figure, axes = plt.subplots(figsize=(8, 8))
     try:
         with occdepth_ring.follow(arguments.socket) as stream:
@@ -65,18 +68,23 @@ def draw(axes: Any, grid: Grid) -> None:
     y1 = y0 + geometry.voxel_size_m * geometry.dims[1]
     axes.clear()
     axes.imshow(np.flip(image, axis=(0, 1)), extent=(y1, y0, x0, x1), interpolation="nearest")
-    axes.set_xlabel(f"y of {geometry.frame}, m")
-    axes.set_ylabel(f"x of {geometry.frame}, m")
+    axes.set_xlabel(f"y of {plain(geometry.frame)}, m")
+    axes.set_ylabel(f"x of {plain(geometry.frame)}, m")
     health = grid.record.health.name.lower()
-    axes.set_title(f"{grid.description.stream}: frame {grid.frame_id}, {grid.age_s():.3f} s old, {health}")
+    axes.set_title(f"{plain(grid.description.stream)}: frame {grid.frame_id}, {grid.age_s():.3f} s old, {health}")
     known = [entry for entry in grid.description.classes.values() if np.any(classes == entry.id)]
     handles = [
-        axes.plot([], [], "s", color=np.array(entry.colour) / 255, markeredgecolor="grey", label=entry.name)[0]
+        axes.plot([], [], "s", color=np.array(entry.colour) / 255, markeredgecolor="grey", label=plain(entry.name))[0]
         for entry in known
     ]
     if np.any(classes == UNKNOWN_LABEL):
         handles += axes.plot([], [], "s", color=(0.5, 0.5, 0.5), label="unknown")
     axes.legend(handles=handles, loc="upper right", fontsize="small")
+
+
+def plain(text: str) -> str:
+    """A name as matplotlib is to show it: not as a formula, which it may not be able to read."""
+    return text.replace("$", r"\$")
 
 
 if __name__ == "__main__":

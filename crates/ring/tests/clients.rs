@@ -226,6 +226,7 @@ fn the_segment_cannot_be_changed_by_whoever_has_its_descriptor() {
 
     assert!(memmap2::MmapOptions::new().map_raw(&segment).is_err(), "a writable mapping");
     assert!(memmap2::MmapOptions::new().map_raw_read_only(&segment).is_ok());
+    support::assert_stays_read_only(&segment);
     assert!(segment.write_at(b"x", 8192).is_err(), "a write");
     for size in [0, length - 1, length + 1] {
         assert!(segment.set_len(size).is_err(), "ftruncate to {size}");
@@ -243,6 +244,34 @@ fn the_segment_cannot_be_changed_by_whoever_has_its_descriptor() {
     let mut grid = Grid::new();
     connect(&socket).unwrap().copy_newest(&mut grid).unwrap();
     assert_eq!((grid.published.sequence, &grid.labels), (2, &zeros));
+}
+
+#[test]
+fn a_descriptor_beyond_the_first_is_closed() {
+    let directory = tempfile::tempdir().unwrap();
+    let (mut writer, socket) = strict_writer(&directory);
+    let zeros = vec![0; 105];
+    writer.publish(&record(1), &zeros, Some(&zeros)).unwrap();
+    let genuine = raw_client(&socket);
+    send(&genuine, &hello(1, 0, 0));
+    let (reply, segment) = receive(&genuine);
+    let segment = File::from(segment.unwrap());
+
+    let socket = directory.path().join("other");
+    let listener = support::listener(&socket);
+    let (mut read_end, write_end) = std::io::pipe().unwrap();
+    let write_end = File::from(OwnedFd::from(write_end));
+    let reader = std::thread::scope(|scope| {
+        let reader = scope.spawn(|| connect(&socket).unwrap());
+        let client = rustix::net::accept(&listener).unwrap();
+        receive(&client);
+        support::send_with_descriptors(&client, &reply, &[&segment, &write_end]);
+        reader.join().unwrap()
+    });
+    // The first is the segment; the pipe ends, so nobody has its write end any more.
+    reader.copy_newest(&mut Grid::new()).unwrap();
+    drop(write_end);
+    assert_eq!(read_end.read_to_end(&mut Vec::new()).unwrap(), 0);
 }
 
 #[test]

@@ -149,7 +149,7 @@ fn child_reads_as_another_user() {
     let descriptor = std::os::fd::AsRawFd::as_raw_fd(&segment);
     let again = format!("/proc/self/fd/{descriptor}");
     std::fs::OpenOptions::new().write(true).open(again).unwrap_err();
-    memmap2::MmapOptions::new().map_raw(&segment).unwrap_err();
+    support::assert_stays_read_only(&segment);
     segment.set_len(0).unwrap_err();
     let memory = format!("/proc/{}/mem", reader.server().pid);
     std::fs::OpenOptions::new().write(true).open(memory).unwrap_err();

@@ -238,6 +238,46 @@ fn rays_that_are_none_and_rays_that_touch_are_outside() {
 }
 
 #[test]
+fn a_ray_through_a_corner_goes_along_x_then_y_then_z() {
+    let exact =
+        GridGeometry { origin_m: [-1.0, 2.0, -1.0], voxel_size_m: 0.5, ..geometry([2, 2, 2]) };
+    let meanings = meanings();
+    let corner = exact.origin_m;
+    for voxel in [[1, 0, 0], [1, 1, 0], [1, 1, 1], [0, 1, 0], [0, 0, 1]] {
+        let mut labels = [0; 8];
+        labels[exact.index(voxel).unwrap()] = 1;
+        let view = GridView::new(&labels, &exact, &meanings).unwrap();
+        let ray = Ray { from_m: corner, direction: [1.0; 3], at_most_m: f64::INFINITY };
+        let met =
+            matches!(view.cast(&ray), RayEnd::Occupied { voxel: found, .. } if found == voxel);
+        assert_eq!(met, voxel[0] == 1, "{voxel:?}");
+    }
+}
+
+#[test]
+fn a_ray_on_a_face_is_in_the_voxel_that_it_goes_into_and_along_it_in_the_upper_one() {
+    let exact =
+        GridGeometry { origin_m: [-1.0, 2.0, -1.0], voxel_size_m: 0.5, ..geometry([2, 2, 2]) };
+    let meanings = meanings();
+    let meets = |voxel, from_m, direction| {
+        let mut labels = [0; 8];
+        labels[exact.index(voxel).unwrap()] = 7;
+        let view = GridView::new(&labels, &exact, &meanings).unwrap();
+        let ray = Ray { from_m, direction, at_most_m: f64::INFINITY };
+        view.cast(&ray) == RayEnd::Occupied { distance_m: 0.0, voxel, label: 7 }
+    };
+    for (along, goes_into, leaves) in [(1.0, [1, 0, 0], [0, 0, 0]), (-1.0, [0, 0, 0], [1, 0, 0])] {
+        let on_the_face = [-0.5, 2.25, -0.75];
+        assert!(meets(goes_into, on_the_face, [along, 0.0, 0.0]));
+        assert!(!meets(leaves, on_the_face, [along, 0.0, 0.0]));
+    }
+    let along_the_edge = [-1.0, 2.5, -0.5];
+    for voxel in [[0, 0, 0], [0, 0, 1], [0, 1, 0], [0, 1, 1]] {
+        assert_eq!(meets(voxel, along_the_edge, [1.0, 0.0, 0.0]), voxel == [0, 1, 1]);
+    }
+}
+
+#[test]
 fn outputs_of_another_size_are_refused_and_untouched() {
     let (geometry, meanings) = (geometry([2, 3, 4]), meanings());
     let labels = [1; 24];

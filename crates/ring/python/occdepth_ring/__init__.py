@@ -11,8 +11,8 @@ describes the ring to the byte.
         print(grid.frame_id, grid.age_s(), grid.labels.shape)
 
 :func:`connect` gives a :class:`Reader` of one segment, which ends with its writer; :func:`follow` gives a
-:class:`Stream`, which attaches to the next writer. :mod:`occdepth_ring.views` derives occupied voxels,
-points, height map, bird's-eye map and rays from a grid. Linux, 64 bits, little-endian.
+:class:`Stream`, which attaches to the next writer. :func:`occupied`, :func:`points`, :func:`height_map`,
+:func:`birds_eye` and :func:`cast` are views derived from a grid. Linux, 64 bits, little-endian.
 """
 
 from .description import AbiVersion, Axes, GridGeometry, RectifiedCamera, StreamDescription, VoxelClass
@@ -36,10 +36,13 @@ from .errors import (
 from .grid import Grid
 from .handshake import Credentials
 from .layout import UNKNOWN_LABEL
+from .meaning import Meaning, meanings
+from .ray import RayEnd, cast
 from .reader import Reader, connect
 from .record import CalibrationState, Degradation, GridRecord, Health, StageTimes
+from .scratch import Scratch
 from .stream import Stream, follow
-from .views import Meaning, RayEnd, birds_eye, cast, height_map, meanings, occupied, points
+from .views import birds_eye, height_map, occupied, points
 
 __all__ = [
     "UNKNOWN_LABEL",
@@ -68,6 +71,7 @@ __all__ = [
     "RectifiedCamera",
     "Refused",
     "RingError",
+    "Scratch",
     "StageTimes",
     "Stream",
     "StreamDescription",

@@ -6,7 +6,7 @@ from typing import Optional
 
 
 class RingError(Exception):
-    """Every error of this package."""
+    """Every error of this package. Its arguments are those it was made with, so that it can be pickled."""
 
 
 class ConnectError(RingError):
@@ -28,19 +28,27 @@ class Refused(ConnectError):
     """
 
     def __init__(self, status: int) -> None:
+        super().__init__(status)
         self.status = status
-        reason, self.transient = _REFUSALS.get(status, ("for a reason this client does not know", False))
-        super().__init__(f"the writer refuses this client: {reason} (status {status})")
+        self._reason, self.transient = _REFUSALS.get(status, ("for a reason this client does not know", False))
+
+    def __str__(self) -> str:
+        return f"the writer refuses this client: {self._reason} (status {self.status})"
 
 
 class VersionMismatch(ConnectError):
     """The writer speaks another major version. ``ours`` and ``theirs`` are (major, minor)."""
 
     def __init__(self, what: str, ours: tuple[int, int], theirs: tuple[int, int]) -> None:
+        super().__init__(what, ours, theirs)
+        self._what = what
         self.ours = ours
         self.theirs = theirs
-        super().__init__(
-            f"{what} is of ABI version {theirs[0]}.{theirs[1]}, this client reads version {ours[0]}.{ours[1]}: "
+
+    def __str__(self) -> str:
+        ours, theirs = self.ours, self.theirs
+        return (
+            f"{self._what} is of ABI version {theirs[0]}.{theirs[1]}, this client reads version {ours[0]}.{ours[1]}: "
             "update the older of the two"
         )
 
@@ -49,19 +57,25 @@ class WrongUser(ConnectError):
     """The writer is another user than it should be. ``expected`` and ``found`` are user ids."""
 
     def __init__(self, expected: int, found: int) -> None:
+        super().__init__(expected, found)
         self.expected = expected
         self.found = found
-        super().__init__(f"the writer runs as uid {found}, expected uid {expected}")
+
+    def __str__(self) -> str:
+        return f"the writer runs as uid {self.found}, expected uid {self.expected}"
 
 
 class Invalid(ConnectError):
     """Reply or segment is not what ABI.md demands. ``field``, ``found`` and ``expected`` say where and how."""
 
     def __init__(self, field: str, found: object, expected: object) -> None:
+        super().__init__(field, found, expected)
         self.field = field
         self.found = found
         self.expected = expected
-        super().__init__(f"{field}: found {found}, expected {expected}")
+
+    def __str__(self) -> str:
+        return f"{self.field}: found {self.found}, expected {self.expected}"
 
 
 class ReadError(RingError):
@@ -72,49 +86,63 @@ class NoGrid(ReadError):
     """Nothing has been published yet, or not this grid. ``sequence`` is the grid asked for, if one was."""
 
     def __init__(self, sequence: Optional[int] = None) -> None:
+        super().__init__(sequence)
         self.sequence = sequence
-        super().__init__("there is no grid yet" if sequence is None else f"grid {sequence} is not there yet")
+
+    def __str__(self) -> str:
+        return "there is no grid yet" if self.sequence is None else f"grid {self.sequence} is not there yet"
 
 
 class Overwritten(ReadError):
     """The writer was faster: the slot of grid ``sequence`` has been given to a newer one."""
 
     def __init__(self, sequence: int) -> None:
+        super().__init__(sequence)
         self.sequence = sequence
-        super().__init__(f"grid {sequence} has been overwritten")
+
+    def __str__(self) -> str:
+        return f"grid {self.sequence} has been overwritten"
 
 
 class Lapped(ReadError):
     """The writer was faster: ``missed`` grids, at least 1, were overwritten before they were read."""
 
     def __init__(self, missed: int) -> None:
+        super().__init__(missed)
         self.missed = missed
-        super().__init__(f"the writer lapped this reader: {missed} grids missed")
+
+    def __str__(self) -> str:
+        return f"the writer lapped this reader: {self.missed} grids missed"
 
 
 class Corrupt(ReadError):
     """A slot does not hold what was published: the writer is broken, or somebody changed its memory."""
 
     def __init__(self, sequence: int, field: str, found: int, expected: int) -> None:
+        super().__init__(sequence, field, found, expected)
         self.sequence = sequence
         self.field = field
         self.found = found
         self.expected = expected
-        super().__init__(f"grid {sequence} is corrupt: {field}: found {found:#x}, expected {expected:#x}")
+
+    def __str__(self) -> str:
+        return (
+            f"grid {self.sequence} is corrupt: {self.field}: found {self.found:#x}, expected {self.expected:#x}"
+        )
 
 
 class WriterGone(ReadError):
     """The writer has hung up: it ended, died, or closed this client. Connect again."""
 
-    def __init__(self) -> None:
-        super().__init__("the writer has hung up; connect again")
+    def __str__(self) -> str:
+        return "the writer has hung up; connect again"
 
 
 class ReaderClosed(ReadError):
     """This reader or stream was closed by its own program."""
 
-    def __init__(self) -> None:
-        super().__init__("this reader is closed")
+    def __str__(self) -> str:
+        return "this reader is closed"
 
 
 # Reason, and whether it may pass.

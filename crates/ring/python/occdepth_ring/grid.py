@@ -16,8 +16,7 @@ from .record import GridRecord
 class Grid:
     """A copy of a grid, owned by the reader's program.
 
-    Give it back as ``into=`` and the next copy goes into the same arrays, if their shape fits. An error leaves it
-    as it was.
+    Give it back as ``into=`` and the next copy goes into the same arrays, if they fit. An error leaves it as it was.
     """
 
     #: uint8 (X, Y, Z), C order: class ids; 255 where nothing is known.

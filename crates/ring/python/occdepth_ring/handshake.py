@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import array
 import errno
 import os
 import select
 import socket
 import struct
+import sys
 import time
 from dataclasses import dataclass
 from typing import NamedTuple, Optional, Union
@@ -52,16 +52,16 @@ def attach(path: Path, timeout_s: float, notify: bool, expected_uid: Optional[in
         if expected_uid is not None and server.uid != expected_uid:
             raise WrongUser(expected_uid, server.uid)
         _say_hello(connection, notify)
-        reply, descriptors = _receive_reply(connection, deadline)
+        reply, descriptor = _receive_reply(connection, deadline)
         try:
             epoch, segment_bytes = _check_reply(reply)
-            if len(descriptors) != 1:
-                raise Invalid("reply.descriptors", len(descriptors), 1)
+            if descriptor is None:
+                raise Invalid("reply.descriptors", 0, 1)
         except BaseException:
-            for descriptor in descriptors:
+            if descriptor is not None:
                 os.close(descriptor)
             raise
-        return Attached(connection, descriptors[0], epoch, segment_bytes, server)
+        return Attached(connection, descriptor, epoch, segment_bytes, server)
     except BaseException as error:
         connection.close()
         if isinstance(error, OSError):
@@ -105,21 +105,22 @@ def _say_hello(connection: socket.socket, notify: bool) -> None:
             raise
 
 
-def _receive_reply(connection: socket.socket, deadline: float) -> tuple[bytes, list[int]]:
-    """One datagram and the descriptors that come with it, all of them open."""
+def _receive_reply(connection: socket.socket, deadline: float) -> tuple[bytes, Optional[int]]:
+    """The first bytes of a datagram, and the first descriptor that comes with it, open."""
     poll = select.poll()
     poll.register(connection, select.POLLIN)
     resets = 0
     while True:
         try:
-            reply, ancillary, flags, _ = connection.recvmsg(
-                _MAX_REPLY_BYTES, socket.CMSG_SPACE(_MAX_DESCRIPTORS * 4), socket.MSG_CMSG_CLOEXEC
+            # What there is no space for is cut off, and descriptors closed, by the kernel.
+            reply, ancillary, _, _ = connection.recvmsg(
+                Reply.BYTES, socket.CMSG_LEN(_DESCRIPTOR_BYTES), socket.MSG_CMSG_CLOEXEC
             )
         except BlockingIOError:
             remaining_s = deadline - time.monotonic()
             if remaining_s <= 0:
                 raise HandshakeTimeout("the writer does not reply in time") from None
-            poll.poll(remaining_s * 1e3 + 1)
+            poll.poll(min(remaining_s, _LONGEST_POLL_S) * 1e3 + 1)
             continue
         except ConnectionResetError as error:
             # Reported once when the writer closed with the hello unread; a reply comes after it.
@@ -127,19 +128,15 @@ def _receive_reply(connection: socket.socket, deadline: float) -> tuple[bytes, l
             if resets > 1:
                 raise NoStream("the writer hung up before it replied") from error
             continue
-        descriptors = array.array("i")
+        descriptor = None
         for level, kind, data in ancillary:
-            if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
-                descriptors.frombytes(data[: len(data) - len(data) % descriptors.itemsize])
-        if not reply and not descriptors:
-            raise NoStream("the writer hung up before it replied")
-        if flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC):
-            for descriptor in descriptors:
+            if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS and len(data) >= _DESCRIPTOR_BYTES:
+                descriptor = int.from_bytes(data[:_DESCRIPTOR_BYTES], sys.byteorder)
+        if not reply:
+            if descriptor is not None:
                 os.close(descriptor)
-            what = "bytes" if flags & socket.MSG_TRUNC else "descriptors"
-            most = _MAX_REPLY_BYTES if flags & socket.MSG_TRUNC else _MAX_DESCRIPTORS
-            raise Invalid(f"reply.{what}", f"more than {most}", "64 bytes and 1 descriptor")
-        return reply, list(descriptors)
+            raise NoStream("the writer hung up before it replied")
+        return reply, descriptor
 
 
 def _check_reply(reply: bytes) -> tuple[int, int]:
@@ -163,6 +160,6 @@ def _check_reply(reply: bytes) -> tuple[int, int]:
 #: struct ucred: pid, uid, gid.
 _UCRED = "iII"
 _RETRY_S = 0.005
-# More than a writer sends: what is too much is named, not cut off.
-_MAX_REPLY_BYTES = 512
-_MAX_DESCRIPTORS = 16
+_DESCRIPTOR_BYTES = 4
+# Longer than this nobody waits; poll() takes no more than 24 days at once.
+_LONGEST_POLL_S = 3600.0

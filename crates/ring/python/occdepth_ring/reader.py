@@ -111,7 +111,8 @@ class Reader:
     def fileno(self) -> int:
         """The socket, for event loops: readable when a notification is there, and when the writer hung up.
 
-        When it is, call ``next(timeout=0)`` until it returns None, which also takes the notifications off.
+        When it is, call ``next(timeout=0)`` until it returns None, also after :class:`Lapped`: that takes the
+        notifications off, and nothing makes it readable again before another grid.
         """
         self._demand_open()
         return self._connection.fileno()
@@ -126,7 +127,7 @@ class Reader:
 
         ``timeout`` None waits until there is one. The first call gives the grid that was newest at the time of
         connecting, if there was one. ``into`` is a grid to be overwritten and returned: no array is made then,
-        if shapes fit.
+        if its own are uint8, writable and of the shape of the stream; others are replaced.
 
         Raises :class:`Lapped` when grids were overwritten before they were read: the next call goes on with the
         oldest that is not about to be overwritten, so that delivered and missed grids add up to all grids.
@@ -169,15 +170,16 @@ class Reader:
         Raises :class:`NoGrid` before the first, :class:`Overwritten` when the writer laps every attempt,
         :class:`Corrupt`, :class:`ReaderClosed`.
         """
+        sequence = 0
         for _ in range(_NEWEST_ATTEMPTS):
             sequence = self.newest()
             if sequence == 0:
                 raise NoGrid()
             try:
                 return self.copy(sequence, into)
-            except Overwritten as error:
-                overwritten = error
-        raise overwritten
+            except Overwritten:
+                continue
+        raise Overwritten(sequence)
 
     def copy(self, sequence: int, into: Optional[Grid] = None) -> Grid:
         """Copies grid ``sequence``; see :meth:`next` for ``into``, which an error leaves as it was.
@@ -281,9 +283,8 @@ class Reader:
         has_confidence = places.confidence_bytes > 0
         fits = (
             into is not None
-            and into.labels.shape == shape
-            and (into.confidence is not None) == has_confidence
-            and (into.confidence is None or into.confidence.shape == shape)
+            and _holds(into.labels, shape)
+            and (_holds(into.confidence, shape) if has_confidence else into.confidence is None)
         )
         record = decode_record(header)
         if into is None or not fits:
@@ -305,6 +306,11 @@ class Reader:
         into.missed = 0
         into.restarted = False
         return into
+
+
+def _holds(array: Optional[NDArray[np.uint8]], shape: tuple[int, int, int]) -> bool:
+    """Whether an array can take labels or confidences; whoever owns the grid may have put anything there."""
+    return array is not None and array.dtype == np.uint8 and array.shape == shape and array.flags.carray
 
 
 #: Longest poll() of a reader with notifications: one that the kernel had no memory for must not stall it for ever.

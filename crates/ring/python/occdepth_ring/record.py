@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import enum
 import math
 import time
@@ -101,8 +102,12 @@ class GridRecord:
     checksum: int
 
     def wall_time_ns(self, time_ns: int) -> int:
-        """Nanoseconds since the Unix epoch of ``time_ns``, a time of this record."""
-        return time_ns + self.wall_offset_ns
+        """Nanoseconds since the Unix epoch of ``time_ns``, a time of this record; never below 0."""
+        return max(0, time_ns + self.wall_offset_ns)
+
+    def wall_datetime(self, time_ns: int) -> datetime.datetime:
+        """``time_ns``, a time of this record, as wall time in UTC, to the microsecond below."""
+        return _UNIX_EPOCH + datetime.timedelta(microseconds=self.wall_time_ns(time_ns) // 1000)
 
     @property
     def left_capture_wall_ns(self) -> int:
@@ -153,7 +158,19 @@ def decode_record(header: Buffer) -> GridRecord:
         skew_ns=Slot.skew_ns.integer(header),
         health=Health(Slot.health.integer(header)),
         calibration=CalibrationState(Slot.calibration.integer(header)),
-        degradation=Degradation(Slot.degradation.integer(header)),
+        degradation=_degradation(Slot.degradation.integer(header)),
         epipolar_error_px=None if math.isnan(epipolar) else epipolar,
         checksum=Slot.checksum.integer(header),
     )
+
+
+def _degradation(bits: int) -> Degradation:
+    flags = Degradation(bits)
+    if bits & ~_KNOWN_DEGRADATION:
+        # An IntFlag keeps every value that it ever had: for ever, and as many as a writer thinks up.
+        Degradation._value2member_map_.pop(bits, None)
+    return flags
+
+
+_KNOWN_DEGRADATION = sum(Degradation)
+_UNIX_EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)

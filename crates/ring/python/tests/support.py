@@ -31,11 +31,20 @@ F_ADD_SEALS = 1033
 class Publisher:
     """The Rust example ``publish``: a real writer in a process of its own."""
 
-    def __init__(self, path: Path, *options: str, commands: bool = True) -> None:
-        command = [os.environ["RING_PUBLISH"], str(path), *options]
-        if commands:
-            command += ["--commands", "--every-us", "0"]
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    def __init__(
+        self, path: Path, *options: str, program: Optional[Path] = None, user: Optional[tuple[int, int]] = None
+    ) -> None:
+        command = [program or os.environ["RING_PUBLISH"], path, *options, "--commands", "--every-us", "0"]
+        uid, gid = user or (None, None)
+        self.process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            user=uid,
+            group=gid,
+            extra_groups=None if user is None else [],
+        )
         assert self._line() == "ready"
 
     def publish(self, grids: int) -> int:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import threading
 import time
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -16,12 +18,15 @@ from support import PLENTY, FakeSegment, FakeServer, Publisher, assert_whole, de
 pytestmark = pytest.mark.usefixtures("nothing_leaks")
 
 
-def test_a_stream_survives_twenty_kills(path: Path) -> None:
+def test_a_stream_survives_twenty_kills_and_keeps_nothing_of_them(path: Path) -> None:
+    tracemalloc.start()
     with follow(path, max_backoff_s=0.05) as stream:
         epochs = set()
         counts = set()
+        traced_bytes = []
         for life in range(20):
-            with Publisher(path, "--first-frame", str(1000 * life)) as publisher:
+            # 64 KiB of labels, and as many of confidences.
+            with Publisher(path, "--dims", "64", "64", "16", "--first-frame", str(1000 * life)) as publisher:
                 publisher.publish(3)
                 if life > 0:
                     # What comes after the first writer is taken from its first grid on.
@@ -41,8 +46,13 @@ def test_a_stream_survives_twenty_kills(path: Path) -> None:
                 # What the dead one's ring holds has been delivered; there is nobody to wait for.
                 assert stream.next(0.1) is None
                 assert stream.reader is None and stream.last_error is not None
+                grid = None
+                gc.collect()
+                traced_bytes.append(tracemalloc.get_traced_memory()[0])
+        tracemalloc.stop()
         assert len(epochs) == 20
         assert len(counts) == 1, f"descriptors and mappings grow: {counts}"
+        assert max(traced_bytes[1:]) - traced_bytes[0] < 32768, f"memory grows: {traced_bytes}"
 
 
 def test_grids_published_before_a_death_are_delivered(path: Path) -> None:

@@ -4,59 +4,30 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from typing import Any, Callable
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from grids import NAMES, grid_of
 from occdepth_ring import (
     Axes,
-    CalibrationState,
-    Degradation,
     Grid,
-    GridGeometry,
-    GridRecord,
-    Health,
-    RectifiedCamera,
-    StageTimes,
-    StreamDescription,
-    VoxelClass,
     Meaning,
+    Scratch,
+    VoxelClass,
     birds_eye,
-    cast,
     height_map,
     meanings,
     occupied,
     points,
+    scratch as scratch_module,
 )
 
-NAMES = {1: "car", 0: "Empty", 3: "road", 9: "tree", 254: "pole"}
 SHAPES = [(1, 1, 1), (5, 3, 7), (16, 9, 4), (2, 2, 1)]
 #: Labels that are free, given or by the names of classes ("empty" is 0); classes are 0, 1, 3, 9 and 254.
 FREE = [None, [0], [3], [0, 3]]
-
-
-def grid_of(labels: NDArray[np.uint8], axes: Axes = Axes.FORWARD_LEFT_UP) -> Grid:
-    x, y, z = labels.shape
-    description = StreamDescription(
-        stream="front",
-        producer="tests",
-        grid=GridGeometry("ego", axes, (1.0, -25.6, -2.0), 0.25, (x, y, z)),
-        rectified_from_ego=np.eye(4),
-        rectified=RectifiedCamera(1.0, 1.0, 0.0, 0.0, 2, 2),
-        classes={label: VoxelClass(label, name, (0, 0, 0)) for label, name in NAMES.items()},
-        confidence=False,
-        trained=True,
-        network_sha256=bytes(32),
-        engine_sha256=bytes(32),
-        created_time_ns=0,
-        created_wall_offset_ns=0,
-    )
-    stages = StageTimes(0, 0, 0, 0, 0)
-    record = GridRecord(
-        1, 1, 1, 0, 0, 0, 0, stages, 0, Health.OK, CalibrationState.OK, Degradation(0), None, 0
-    )
-    return Grid(labels, None, record, description)
 
 
 def random_grids(shape: tuple[int, int, int]) -> list[Grid]:
@@ -66,10 +37,21 @@ def random_grids(shape: tuple[int, int, int]) -> list[Grid]:
     return grids + [grid_of(np.full(shape, label, np.uint8)) for label in (0, 3, 77, 255)]
 
 
+@pytest.mark.parametrize("slab_voxels", [scratch_module.SLAB_VOXELS, 40])
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("free", FREE)
-def test_views_agree_with_loops(shape: tuple[int, int, int], free: list[int] | None) -> None:
+def test_views_agree_with_loops(
+    shape: tuple[int, int, int], free: list[int] | None, slab_voxels: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where a grid is looked at in several slabs, the last of them smaller."""
+    monkeypatch.setattr(scratch_module, "SLAB_VOXELS", slab_voxels)
+    scratch = Scratch()
+    # What was in an output before must not show, and more rows than there are occupied voxels may lie in it.
+    voxels = math.prod(shape)
+    indices_out, points_out = np.full((voxels + 2, 3), 99), np.full((voxels + 2, 3), 99.0)
+    heights_out, classes_out = np.full(shape[:2], 99.0), np.full(shape[:2], 99, np.uint8)
     for grid in random_grids(shape):
+        before = grid.labels.copy()
         indices, centres = [], []
         heights, classes = np.full(shape[:2], np.nan), np.full(shape[:2], 255, np.uint8)
         for ix in range(shape[0]):
@@ -84,13 +66,85 @@ def test_views_agree_with_loops(shape: tuple[int, int, int], free: list[int] | N
                     centres.append([1.0 + 0.25 * ix + 0.125, -25.6 + 0.25 * iy + 0.125, -2.0 + 0.25 * iz + 0.125])
                     heights[ix, iy] = -2.0 + 0.25 * (iz + 1)
                     classes[ix, iy] = label
-        assert occupied(grid, free).tolist() == indices
-        assert occupied(grid, free).shape == (len(indices), 3)
-        assert points(grid, free=free).shape == (len(indices), 3)
-        assert np.allclose(points(grid, free=free), np.reshape(centres, (-1, 3)))
-        assert np.array_equal(height_map(grid, free), heights, equal_nan=True)
-        assert np.array_equal(birds_eye(grid, free), classes)
-        assert birds_eye(grid, free).dtype == np.uint8
+        listed = [occupied(grid, free), occupied(grid, free, out=indices_out, scratch=scratch)]
+        for found in listed:
+            assert found.tolist() == indices
+            assert found.shape == (len(indices), 3) and found.dtype == np.intp
+        assert listed[1].base is indices_out
+        for centre in (
+            points(grid, free=free),
+            points(grid, free=free, out=points_out, scratch=scratch),
+            points(grid, listed[0]),
+            points(grid, listed[0].astype(np.uint16), out=points_out),
+        ):
+            assert centre.shape == (len(indices), 3) and centre.dtype == np.float64
+            assert np.allclose(centre, np.reshape(centres, (-1, 3)), rtol=0, atol=1e-12)
+        assert height_map(grid, free, out=heights_out, scratch=scratch) is heights_out
+        assert birds_eye(grid, free, out=classes_out, scratch=scratch) is classes_out
+        for height in (height_map(grid, free), heights_out):
+            assert np.array_equal(height, heights, equal_nan=True)
+        for seen in (birds_eye(grid, free), classes_out):
+            assert np.array_equal(seen, classes) and seen.dtype == np.uint8
+        assert np.array_equal(grid.labels, before)
+
+
+def test_one_scratch_serves_grids_of_any_shape() -> None:
+    scratch = Scratch()
+    for shape in ((5, 3, 7), (300, 40, 16), (1, 1, 200_000), (2, 70_000, 1), (5, 3, 7)):
+        labels = np.random.default_rng(1).choice(np.array([0, 9, 77], np.uint8), shape)
+        grid = grid_of(labels)
+        out = np.empty((labels.size, 3), np.intp)
+        expected = np.argwhere(labels == 9)
+        assert np.array_equal(occupied(grid, out=out, scratch=scratch), expected)
+        heights = np.where(labels == 9, -2.0 + 0.25 * (np.arange(shape[2]) + 1), -np.inf).max(axis=2)
+        found = height_map(grid, scratch=scratch)
+        assert np.array_equal(np.where(np.isnan(found), -np.inf, found), heights)
+
+
+def test_every_set_of_labels_is_told_apart() -> None:
+    """Runs of labels at both ends, alone, next to each other: each label is in its own voxel."""
+    labels = np.arange(256, dtype=np.uint8).reshape(256, 1, 1)
+    random = np.random.default_rng(5)
+    for _ in range(50):
+        # Labels of a random set are free, every other one is a class, but for a quarter of them.
+        free = np.flatnonzero(random.random(256) < 0.3).tolist()
+        known = np.flatnonzero(random.random(255) < 0.75).tolist()
+        grid = grid_of(labels)
+        classes = {label: VoxelClass(label, "thing", (0, 0, 0)) for label in known}
+        grid.description = dataclasses.replace(grid.description, classes=classes)
+        expected = [label for label in known if label not in free]
+        assert occupied(grid, free)[:, 0].tolist() == expected
+        seen = birds_eye(grid, free)[:, 0]
+        kept = set(known) | set(free)
+        assert seen.tolist() == [label if label in kept else 255 for label in range(256)]
+
+
+@pytest.mark.parametrize(
+    ("view", "out", "expected"),
+    [
+        (occupied, np.empty((9, 2), np.intp), r"found int64 \(9, 2\), expected int64 \(9, 3\)"),
+        (occupied, np.empty((9, 3), np.int32), r"found int32 \(9, 3\), expected int64 \(9, 3\)"),
+        (occupied, np.empty((7, 3), np.intp), "found 7 rows, expected at least 8, one for each occupied voxel"),
+        (points, np.empty((9, 3), np.float32), r"found float32 \(9, 3\), expected float64 \(9, 3\)"),
+        (points, np.empty((7, 3)), "found 7 rows, expected at least 8"),
+        (height_map, np.empty((2, 3)), r"found float64 \(2, 3\), expected float64 \(2, 2\)"),
+        (height_map, np.empty((2, 2), np.float32), "found float32"),
+        (birds_eye, np.empty(4, np.uint8), r"found uint8 \(4,\), expected uint8 \(2, 2\)"),
+        (birds_eye, np.empty((2, 2), np.int8), "found int8"),
+        (birds_eye, np.broadcast_to(np.uint8(0), (2, 2)), "read-only, expected"),
+    ],
+)
+def test_an_output_that_does_not_fit_is_refused(view: Callable[..., Any], out: NDArray[Any], expected: str) -> None:
+    with pytest.raises(ValueError, match=f"out: .*{expected}"):
+        view(grid_of(np.full((2, 2, 2), 9, np.uint8)), out=out)
+
+
+def test_an_output_may_lie_within_a_larger_array() -> None:
+    grid = grid_of(np.full((3, 2, 2), 9, np.uint8))
+    grid.labels[1, 1] = 0
+    large = np.full((6, 4), 7, np.uint8)
+    birds_eye(grid, out=large[::2, 1:3])
+    assert large.tolist() == [[7, 9, 9, 7], [7] * 4, [7, 9, 0, 7], [7] * 4, [7, 9, 9, 7], [7] * 4]
 
 
 def test_points_of_chosen_voxels() -> None:
@@ -113,59 +167,7 @@ def test_what_labels_mean_without_a_class_named_empty() -> None:
     assert not meanings(dataclasses.replace(grid.description, classes={})).any()
 
 
-def test_rays_agree_with_small_steps() -> None:
-    random = np.random.default_rng(3)
-    labels = random.choice(np.array([0] * 30 + [9, 255], np.uint8), (12, 9, 7))
-    grid = grid_of(labels)
-    origin_m, step_m, met = np.array([1.0, -25.6, -2.0]), 1e-3, set()
-    for _ in range(300):
-        from_m = origin_m + random.uniform(-1.0, 4.0, 3)
-        direction = random.normal(size=3)
-        at_most_m = float(random.choice([0.7, 10.0]))
-        end = cast(grid, from_m, direction, at_most_m)
-        met.add(end.meaning)
-        ways_m = np.arange(0.0, min(at_most_m, 10.0), step_m)[:, None]
-        at = np.floor((from_m + ways_m * direction / np.linalg.norm(direction) - origin_m) / 0.25).astype(int)
-        inside = ((at >= 0) & (at < labels.shape)).all(axis=1)
-        if not inside.any():
-            assert end.meaning is None or end.distance_m - end.from_m < 3 * step_m
-            continue
-        seen = labels[tuple(at[inside].T)]
-        ways_m = ways_m[inside, 0]
-        blocked = np.flatnonzero(seen != 0)
-        reached_m = ways_m[blocked[0]] if blocked.size else ways_m[-1]
-        assert end.meaning is not None and abs(end.from_m - ways_m[0]) < 2 * step_m
-        # A voxel that is only clipped may lie between two steps.
-        assert end.distance_m < reached_m + 2 * step_m
-        if end.voxel is None:
-            assert not blocked.size and abs(end.distance_m - reached_m) < 2 * step_m
-        else:
-            assert labels[end.voxel] == end.label and end.label != 0
-            assert (end.label == 255) == (end.meaning is Meaning.UNKNOWN)
-            low_m = origin_m + 0.25 * np.array(end.voxel)
-            entry_m = from_m + end.distance_m * direction / np.linalg.norm(direction)
-            assert (entry_m > low_m - 1e-9).all() and (entry_m < low_m + 0.25 + 1e-9).all()
-            if abs(end.distance_m - reached_m) > 2 * step_m:
-                assert not (at == end.voxel).all(axis=1).any(), "a voxel that steps see was met too early"
-    assert met == {None, Meaning.FREE, Meaning.OCCUPIED, Meaning.UNKNOWN}
-
-
-def test_rays_along_axes_and_no_rays() -> None:
-    labels = np.zeros((4, 4, 4), np.uint8)
-    labels[2, 2, 1] = 9
-    grid = grid_of(labels)
-    ahead = cast(grid, (1.0, -25.6 + 0.6, -2.0 + 0.3), (5.0, 0.0, 0.0))
-    assert (ahead.meaning, ahead.distance_m, ahead.voxel, ahead.label) == (Meaning.OCCUPIED, 0.5, (2, 2, 1), 9)
-    short = cast(grid, (1.0, -25.6 + 0.6, -2.0 + 0.3), (5.0, 0.0, 0.0), at_most_m=0.5)
-    assert (short.meaning, short.distance_m, short.voxel) == (Meaning.FREE, 0.5, None)
-    back = cast(grid, (1.9, -25.6 + 0.6, -2.0 + 0.3), (-1.0, 0.0, 0.0))
-    assert back.voxel == (2, 2, 1) and math.isclose(back.distance_m, 0.15)
-    within = cast(grid, (1.6, -25.6 + 0.6, -2.0 + 0.3), (0.0, 1.0, 0.0))
-    assert (within.voxel, within.distance_m) == ((2, 2, 1), 0.0)
-    for from_m, direction in [
-        ((0.0, 0.0, 0.0), (0.0, 1.0, 0.0)),
-        ((1.1, -25.5, -1.9), (0.0, 0.0, 0.0)),
-        ((1.1, -25.5, -1.9), (math.nan, 0.0, 1.0)),
-        ((math.inf, -25.5, -1.9), (1.0, 0.0, 0.0)),
-    ]:
-        assert cast(grid, from_m, direction).meaning is None
+@pytest.mark.parametrize("label", [-1, 256])
+def test_a_free_label_that_is_none_is_refused(label: int) -> None:
+    with pytest.raises(ValueError, match=f"free: found label {label}, expected 0 to 255"):
+        meanings(grid_of(np.zeros((1, 1, 1), np.uint8)).description, [label])

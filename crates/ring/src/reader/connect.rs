@@ -252,8 +252,9 @@ fn receive_reply(socket: &OwnedFd) -> Result<Option<(Reply, Option<OwnedFd>)>, E
         let mut descriptor = None;
         for message in control.drain() {
             if let RecvAncillaryMessage::ScmRights(descriptors) = message {
+                // There is space for two. Only the first is part of the protocol.
                 for received in descriptors {
-                    descriptor = Some(received);
+                    descriptor.get_or_insert(received);
                 }
             }
         }

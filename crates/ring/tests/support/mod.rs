@@ -179,8 +179,13 @@ pub(crate) fn receive(socket: &OwnedFd) -> (Vec<u8>, Option<OwnedFd>) {
 
 /// Sends a datagram with a descriptor.
 pub(crate) fn send_with_descriptor(socket: &OwnedFd, bytes: &[u8], file: &File) {
-    let descriptors = [file.as_fd()];
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    send_with_descriptors(socket, bytes, &[file]);
+}
+
+/// Sends a datagram with one or two descriptors.
+pub(crate) fn send_with_descriptors(socket: &OwnedFd, bytes: &[u8], files: &[&File]) {
+    let descriptors: Vec<_> = files.iter().map(|file| file.as_fd()).collect();
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
     let mut control = SendAncillaryBuffer::new(&mut space);
     assert!(control.push(SendAncillaryMessage::ScmRights(&descriptors)));
     sendmsg(socket, &[IoSlice::new(bytes)], &mut control, SendFlags::NOSIGNAL).unwrap();
@@ -198,6 +203,51 @@ pub(crate) fn attach(path: &Path, flags: u64) -> (OwnedFd, File) {
 fn seqpacket() -> OwnedFd {
     let flags = SocketFlags::CLOEXEC;
     rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None).unwrap()
+}
+
+/// Asserts that neither a segment nor a mapping of it can be made writable, and that there is no way around the mapping.
+#[allow(unsafe_code, reason = "what is refused to those who keep to safe code proves nothing")]
+pub(crate) fn assert_stays_read_only(segment: &File) {
+    use rustix::mm::{Advice, MapFlags, MprotectFlags, MremapFlags, ProtFlags};
+    let length = usize::try_from(segment.metadata().unwrap().len()).unwrap();
+    let both = ProtFlags::READ | ProtFlags::WRITE;
+    let writable = MprotectFlags::READ | MprotectFlags::WRITE;
+    let map = |address, protection, flags| {
+        // SAFETY: without `FIXED` it goes where nothing is; with it, over a mapping of ours that nobody refers to.
+        unsafe { rustix::mm::mmap(address, length, protection, flags, segment, 0) }
+    };
+    let mapping = map(std::ptr::null_mut(), ProtFlags::READ, MapFlags::SHARED).unwrap();
+    map(std::ptr::null_mut(), both, MapFlags::SHARED).unwrap_err();
+    map(std::ptr::null_mut(), both, MapFlags::SHARED_VALIDATE).unwrap_err();
+
+    let make_writable = |mapping| {
+        // SAFETY: a mapping of ours that nobody refers to.
+        unsafe { rustix::mm::mprotect(mapping, length, writable) }
+    };
+    make_writable(mapping).unwrap_err();
+    let unmap = |mapping| {
+        // SAFETY: a mapping of ours, or the hole where it was, that nobody refers to.
+        unsafe { rustix::mm::munmap(mapping, length) }.unwrap();
+    };
+    // An old size of zero: a second mapping of the same pages. An emulator may know no such thing.
+    // SAFETY: it goes where nothing is.
+    let second = unsafe { rustix::mm::mremap(mapping, 0, length, MremapFlags::MAYMOVE) };
+    if let Ok(second) = second {
+        make_writable(second).unwrap_err();
+        unmap(second);
+    }
+    // Takes pages out of the file where it may. What it returns is not asked: an emulator ignores the advice.
+    // SAFETY: pages of the file that nobody refers to.
+    let _ = unsafe { rustix::mm::madvise(mapping, length, Advice::LinuxRemove) };
+    let mut magic = [0; 8];
+    std::os::unix::fs::FileExt::read_exact_at(segment, &mut magic, 0).unwrap();
+    assert_eq!(&magic, b"OCCDRING");
+    // A debugger's way, which heeds no protection of pages.
+    let memory = std::fs::OpenOptions::new().write(true).open("/proc/self/mem").unwrap();
+    std::os::unix::fs::FileExt::write_at(&memory, b"x", mapping as u64).unwrap_err();
+    // Last, because the kernel may unmap what it was to replace before it refuses.
+    map(mapping, both, MapFlags::SHARED | MapFlags::FIXED).unwrap_err();
+    unmap(mapping);
 }
 
 /// Runs a test of this test program, alone, in a process of its own: the test that `name` names
