@@ -39,7 +39,7 @@ from .layout import UNKNOWN_LABEL
 from .meaning import Meaning, meanings
 from .ray import RayEnd, cast
 from .reader import Reader, connect
-from .record import CalibrationState, Degradation, GridRecord, Health, StageTimes
+from .record import CalibrationState, Degradation, GridRecord, Health, RigError, StageTimes, WriterStatus
 from .scratch import Scratch
 from .stream import Stream, follow
 from .views import birds_eye, height_map, occupied, points
@@ -70,6 +70,7 @@ __all__ = [
     "ReaderClosed",
     "RectifiedCamera",
     "Refused",
+    "RigError",
     "RingError",
     "Scratch",
     "StageTimes",
@@ -78,6 +79,7 @@ __all__ = [
     "VersionMismatch",
     "VoxelClass",
     "WriterGone",
+    "WriterStatus",
     "WrongUser",
     "birds_eye",
     "cast",

@@ -9,7 +9,7 @@ import struct
 from typing import Union
 
 ABI_MAJOR = 1
-ABI_MINOR = 0
+ABI_MINOR = 1
 
 #: Label of a voxel of which nothing is known. Never a class id.
 UNKNOWN_LABEL = 255
@@ -139,6 +139,8 @@ class Segment:
     producer = Field(640, "64s")
     trained = Field(704, "I")
     newest = Field(1024, "Q")
+    status_time_ns = Field(1152, "Q")
+    status = Field(1160, "Q")
 
 
 class ClassEntry:
@@ -171,9 +173,13 @@ class Slot:
     infer_ns = Field(80, "Q")
     label_ns = Field(88, "Q")
     publish_ns = Field(96, "Q")
+    watch_ns = Field(104, "Q")
     skew_ns = Field(128, "q")
     health = Field(136, "I")
     calibration = Field(140, "I")
     degradation = Field(144, "Q")
     epipolar_error_px = Field(152, "d")
+    pitch_error_rad = Field(160, "d")
+    roll_error_rad = Field(168, "d")
+    focal_error = Field(176, "d")
     checksum = Field(240, "I")

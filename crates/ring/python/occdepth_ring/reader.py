@@ -20,7 +20,7 @@ from .errors import Corrupt, Lapped, NoGrid, Overwritten, ReaderClosed, WriterGo
 from .grid import Grid
 from .handshake import Credentials, Path, attach
 from .layout import Notification, Slot
-from .record import decode_record
+from .record import WriterStatus, decode_record, decode_status
 from .segment import MappedSegment, OpenedSegment, open_segment
 
 
@@ -222,6 +222,15 @@ class Reader:
             if not self._gone and drained < _DRAIN_AT_ONCE:
                 self._poll.poll(math.ceil(min(remaining_s, self._wait_s) * 1e3))
 
+    def status(self) -> Optional[WriterStatus]:
+        """How the writer said that it is, and when; None of one that says nothing (those before ABI 1.1).
+
+        What there is to go by while no grids come: a fresh status with ``SOURCE_INTERRUPTED`` is a writer that waits
+        for its cameras, an old one is a writer that hangs. Makes no call to the system.
+        """
+        self._demand_open()
+        return decode_status(*self._memory.status())
+
     def is_writer_alive(self) -> bool:
         """Whether the writer still holds its end of the socket. Takes notifications off."""
         self._demand_open()
@@ -286,7 +295,7 @@ class Reader:
             and _holds(into.labels, shape)
             and (_holds(into.confidence, shape) if has_confidence else into.confidence is None)
         )
-        record = decode_record(header)
+        record = decode_record(header, self.writer_abi.minor)
         if into is None or not fits:
             fresh = Grid(
                 labels=labels.reshape(shape).copy(),

@@ -61,6 +61,10 @@ class Degradation(enum.IntFlag):
     SKEW_EXCEEDED = 1 << 6
     #: A camera fault since the previous grid.
     CAMERA_FAULT = 1 << 7
+    #: A camera is lost, or being opened again. Since ABI 1.1.
+    SOURCE_INTERRUPTED = 1 << 8
+    #: For long nothing has shown whether the calibration still fits. Since ABI 1.1.
+    CALIBRATION_UNPROVEN = 1 << 9
 
 
 @dataclass(frozen=True)
@@ -73,6 +77,36 @@ class StageTimes:
     label_ns: int
     #: Checksum and copy into the slot.
     publish_ns: int
+    #: A look for signs that the calibration no longer fits; 0 of writers before ABI 1.1.
+    watch_ns: int = 0
+
+
+@dataclass(frozen=True)
+class RigError:
+    """How the right camera sits against where the calibration has it, as the images show it."""
+
+    #: Rotation about the right camera's x axis (to the right), radians.
+    pitch_rad: float
+    #: Rotation about its z axis (forward), radians.
+    roll_rad: float
+    #: Right focal length over left one, minus what the calibration says: 0.005 is half a per cent.
+    focal: float
+
+
+@dataclass(frozen=True)
+class WriterStatus:
+    """How a writer is, whether or not it publishes grids."""
+
+    #: When it said so, CLOCK_MONOTONIC ns. A writer that is alive says so several times a second.
+    time_ns: int
+    health: Health
+    #: What is degraded; the lower 56 flags.
+    degradation: Degradation
+
+    def age_s(self, now_ns: Optional[int] = None) -> float:
+        """How long ago that was at ``now_ns`` (CLOCK_MONOTONIC; now, if None), seconds, never below 0."""
+        now_ns = time.monotonic_ns() if now_ns is None else now_ns
+        return max(0, now_ns - self.time_ns) * 1e-9
 
 
 @dataclass(frozen=True)
@@ -100,6 +134,8 @@ class GridRecord:
     epipolar_error_px: Optional[float]
     #: CRC-32 of labels, confidences and record; it was verified.
     checksum: int
+    #: None when it was not measured.
+    rig_error: Optional[RigError] = None
 
     def wall_time_ns(self, time_ns: int) -> int:
         """Nanoseconds since the Unix epoch of ``time_ns``, a time of this record; never below 0."""
@@ -137,8 +173,20 @@ class GridRecord:
         return self.age_ns(now_ns) * 1e-9
 
 
-def decode_record(header: Buffer) -> GridRecord:
-    """The record in the header of a slot, of which ``header`` is a validated copy."""
+def decode_status(time_ns: int, status: int) -> Optional[WriterStatus]:
+    """What the two words of the control block say; None when the writer has said nothing."""
+    if time_ns == 0:
+        return None
+    return WriterStatus(time_ns, Health(status & 0xFF), _degradation(status >> 8))
+
+
+def decode_record(header: Buffer, minor: int) -> GridRecord:
+    """The record in the header of a slot, of which ``header`` is a validated copy, of a writer of minor version ``minor``."""
+    pitch_rad, roll_rad, focal = (
+        field.floats(header)[0] for field in (Slot.pitch_error_rad, Slot.roll_error_rad, Slot.focal_error)
+    )
+    # A writer of 1.0 has zeros there, which would read as a rig that has not moved at all.
+    measured = minor >= 1 and not any(map(math.isnan, (pitch_rad, roll_rad, focal)))
     epipolar = Slot.epipolar_error_px.floats(header)[0]
     return GridRecord(
         sequence=Slot.sequence.integer(header),
@@ -154,6 +202,7 @@ def decode_record(header: Buffer) -> GridRecord:
             infer_ns=Slot.infer_ns.integer(header),
             label_ns=Slot.label_ns.integer(header),
             publish_ns=Slot.publish_ns.integer(header),
+            watch_ns=Slot.watch_ns.integer(header),
         ),
         skew_ns=Slot.skew_ns.integer(header),
         health=Health(Slot.health.integer(header)),
@@ -161,6 +210,7 @@ def decode_record(header: Buffer) -> GridRecord:
         degradation=_degradation(Slot.degradation.integer(header)),
         epipolar_error_px=None if math.isnan(epipolar) else epipolar,
         checksum=Slot.checksum.integer(header),
+        rig_error=RigError(pitch_rad, roll_rad, focal) if measured else None,
     )
 
 

@@ -61,6 +61,11 @@ class MappedSegment:
         """Number of the newest grid that can be read; 0 before any."""
         return int(self._words[self._newest_index])
 
+    def status(self) -> tuple[int, int]:
+        """When the writer last said how it is, and what it said; the time is loaded first."""
+        time_ns = int(self._words[Segment.status_time_ns.offset // _WORD_BYTES])
+        return time_ns, int(self._words[Segment.status.offset // _WORD_BYTES])
+
     def lock(self, sequence: int) -> int:
         """The lock of the slot of grid ``sequence``."""
         return int(self._words[self._slot_offset(sequence) // _WORD_BYTES])

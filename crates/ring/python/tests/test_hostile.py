@@ -29,6 +29,7 @@ from occdepth_ring import (
     NoStream,
     Overwritten,
     Reader,
+    RigError,
     VersionMismatch,
     WriterGone,
     connect,
@@ -310,7 +311,7 @@ def test_a_segment_of_another_major(path: Path) -> None:
     segment = FakeSegment()
     segment.put(Segment.abi_major, 3)
     with offered(path, segment):
-        with pytest.raises(VersionMismatch, match=r"the segment is of ABI version 3\.0, this client reads version 1\.0"):
+        with pytest.raises(VersionMismatch, match=r"the segment is of ABI version 3\.0, this client reads version 1\.1"):
             connect(path)
 
 
@@ -332,6 +333,27 @@ def test_a_newer_minor_is_read(path: Path) -> None:
         assert int(grid.record.degradation) == 2**63 | 1
         assert Degradation.FRAMES_DROPPED in grid.record.degradation
         assert grid.record.epipolar_error_px is None
+
+
+def test_a_segment_of_1_0_says_nothing_of_what_came_later(path: Path) -> None:
+    """What 1.1 filled is zero there, and zeros must not read as measurements."""
+    segment = FakeSegment()
+    segment.put(Segment.abi_minor, 0)
+    segment.publish(1)
+    with reading(path, segment) as (reader, _):
+        assert reader.writer_abi == (1, 0) and reader.status() is None
+        grid = reader.next(0)
+        assert grid is not None
+        assert grid.record.rig_error is None and grid.record.stages.watch_ns == 0
+
+
+def test_a_rig_that_has_not_moved_is_measured_all_the_same(path: Path) -> None:
+    segment = FakeSegment()
+    segment.put(Segment.abi_minor, 1)
+    segment.publish(1)
+    with reading(path, segment) as (reader, _):
+        grid = reader.next(0)
+        assert grid is not None and grid.record.rig_error == RigError(0, 0, 0)
 
 
 def test_a_lock_that_is_odd_is_never_a_grid(path: Path) -> None:
@@ -430,7 +452,7 @@ def test_times_may_be_anything(time_ns: int, offset_ns: int, wall_ns: int, year:
     Slot.left_capture_time_ns.pack_into(header, time_ns)
     Slot.right_capture_time_ns.pack_into(header, time_ns)
     Slot.wall_offset_ns.pack_into(header, offset_ns)
-    record = decode_record(header)
+    record = decode_record(header, 1)
     assert record.left_capture_wall_ns == record.right_capture_wall_ns == wall_ns
     moment = record.wall_datetime(time_ns)
     assert (moment.year, moment.microsecond) == (year, wall_ns // 1000 % 1_000_000)
@@ -441,11 +463,11 @@ def test_unknown_flags_are_not_kept_for_ever() -> None:
     """Every grid with other flags: what stays of them is nothing, though an IntFlag keeps the values it had."""
     header = bytearray(Slot.BYTES)
     Slot.degradation.pack_into(header, 2**64 - 1)
-    decode_record(header)
+    decode_record(header, 1)
     members = len(Degradation._value2member_map_)
     for bits in range(1000):
         Slot.degradation.pack_into(header, bits << 20 | 2)
-        record = decode_record(header)
+        record = decode_record(header, 1)
         assert int(record.degradation) == bits << 20 | 2 and Degradation.LATE in record.degradation
     assert len(Degradation._value2member_map_) <= members + 1
 

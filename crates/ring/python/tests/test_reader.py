@@ -25,6 +25,7 @@ from occdepth_ring import (
     NoStream,
     Overwritten,
     ReaderClosed,
+    RigError,
     VoxelClass,
     WriterGone,
     WrongUser,
@@ -61,7 +62,7 @@ def test_the_stream_is_described(path: Path) -> None:
         assert stream.network_sha256 == bytes(range(32))
         assert stream.engine_sha256 == bytes(range(255, 223, -1))
         assert 0 <= time.monotonic_ns() - stream.created_time_ns < PLENTY * 1e9
-        assert reader.writer_abi == AbiVersion(1, 0)
+        assert reader.writer_abi == AbiVersion(1, 1)
         assert reader.slot_count == 4
         assert reader.server.pid == publisher.process.pid
         assert reader.server.uid == os.getuid()
@@ -90,7 +91,8 @@ def test_the_record_has_golden_values(path: Path) -> None:
         assert before_ns <= record.publish_time_ns <= after_ns
         stages = record.stages
         assert (stages.capture_ns, stages.rectify_ns, stages.infer_ns, stages.label_ns) == (170, 270, 370, 470)
-        assert stages.publish_ns <= after_ns - before_ns
+        assert stages.publish_ns <= after_ns - before_ns and stages.watch_ns == 570
+        assert record.rig_error == RigError(70 / 1024, 70 / -512, 70 / 128)
         assert record.health is Health.DEGRADED
         assert record.calibration is CalibrationState.SUSPECT
         assert record.degradation == Degradation.LATE | Degradation(1 << 60)
@@ -203,6 +205,18 @@ def test_the_first_grid_is_the_newest_at_connecting(path: Path) -> None:
             assert [received(reader.next(0)).sequence for _ in range(2)] == [3, 4]
             reader.resume_after(1)
             assert received(reader.next(0)).sequence == 2
+
+
+def test_the_writer_says_how_it_is(path: Path) -> None:
+    with Publisher(path) as publisher, connect(path) as reader:
+        assert reader.status() is None, "it has said nothing yet"
+        publisher.publish(1)
+        grid = received(reader.next(PLENTY))
+        status = reader.status()
+        assert status is not None
+        assert status.time_ns == grid.record.publish_time_ns
+        assert (status.health, status.degradation) == (Health.DEGRADED, Degradation.LATE), "bit 60 has no place there"
+        assert status.age_s(status.time_ns + 2_000_000_000) == 2.0 and status.age_s(0) == 0
 
 
 def test_before_the_first_grid_there_is_none(path: Path) -> None:

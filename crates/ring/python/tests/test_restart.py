@@ -148,7 +148,7 @@ def test_a_writer_of_another_major_is_reported(path: Path) -> None:
     Reply.abi_minor.pack_into(reply, 7)
     Reply.status.pack_into(reply, 1)
     with FakeServer(path, bytes(reply)) as server, follow(path) as stream:
-        with pytest.raises(VersionMismatch, match=r"version 2\.7.*version 1\.0") as mismatch:
+        with pytest.raises(VersionMismatch, match=r"version 2\.7.*version 1\.1") as mismatch:
             stream.next(PLENTY)
-        assert (mismatch.value.ours, mismatch.value.theirs) == ((1, 0), (2, 7))
+        assert (mismatch.value.ours, mismatch.value.theirs) == ((1, 1), (2, 7))
         assert len(server.hellos[0]) == Hello.BYTES
