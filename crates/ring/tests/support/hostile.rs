@@ -87,11 +87,17 @@ pub(crate) fn good() -> (Vec<u8>, Vec<u8>) {
     let (_connection, segment) = attach(&socket, 0);
     let mut bytes = vec![0; usize::try_from(segment.metadata().unwrap().len()).unwrap()];
     segment.read_exact_at(&mut bytes, 0).unwrap();
-    let mut reply = b"OCCDRPLY\x01\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0".to_vec();
-    reply.extend(&bytes[112..120]);
-    reply.extend((bytes.len() as u64).to_le_bytes());
-    reply.resize(64, 0);
+    let reply = reply_to(&bytes);
     (bytes, reply)
+}
+
+/// The reply of a writer that offers `segment`.
+pub(crate) fn reply_to(segment: &[u8]) -> Vec<u8> {
+    let mut reply = b"OCCDRPLY\x01\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0".to_vec();
+    reply.extend(&segment[112..120]);
+    reply.extend((segment.len() as u64).to_le_bytes());
+    reply.resize(64, 0);
+    reply
 }
 
 /// A memory file as a writer offers it, but with any bytes.

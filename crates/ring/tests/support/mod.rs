@@ -2,6 +2,7 @@
 //! child processes.
 #![allow(dead_code, reason = "every test file uses another part")]
 
+pub(crate) mod c_reader;
 pub(crate) mod hostile;
 
 use occdepth_ring::{
