@@ -77,25 +77,35 @@ fn a_client_of_another_major_is_refused_and_both_versions_are_named() {
     send(&client, &hello(1, 9, 1));
     assert!(receive(&client).1.is_some());
 
-    // The reader's side: a writer of another major.
+    // The reader's side: a writer of another major, whose reply has only its first 24 bytes in common with ours.
     let socket = directory.path().join("other");
     let listener = support::listener(&socket);
-    std::thread::scope(|scope| {
-        let reader = scope.spawn(|| connect(&socket).unwrap_err());
-        let client = rustix::net::accept(&listener).unwrap();
-        assert_eq!(receive(&client).0, hello(1, 1, 0));
-        let mut reply = b"OCCDRPLY\x02\0\0\0\x07\0\0\0\x01\0\0\0".to_vec();
-        reply.resize(64, 0);
-        send(&client, &reply);
-        let error = reader.join().unwrap();
-        let ConnectError::Refused { reason, writer, client } = &error else {
-            panic!("{error}");
-        };
-        assert_eq!(*reason, Refusal::Version);
-        assert_eq!(*writer, AbiVersion { major: 2, minor: 7 });
-        assert_eq!(*client, AbiVersion { major: 1, minor: 1 });
-        assert!(error.to_string().contains("2.7") && error.to_string().contains("1.1"), "{error}");
-    });
+    for (status, length, expected) in [
+        (1, 64, Refusal::Version),
+        (1, 24, Refusal::Version),
+        (4, 32, Refusal::TooManyClients),
+        (0, 24, Refusal::Version),
+        (0, 200, Refusal::Version),
+    ] {
+        std::thread::scope(|scope| {
+            let reader = scope.spawn(|| connect(&socket).unwrap_err());
+            let client = rustix::net::accept(&listener).unwrap();
+            assert_eq!(receive(&client).0, hello(1, 1, 0));
+            let mut reply = b"OCCDRPLY\x02\0\0\0\x07\0\0\0".to_vec();
+            reply.push(status);
+            reply.resize(length, 0);
+            send(&client, &reply);
+            let error = reader.join().unwrap();
+            let ConnectError::Refused { reason, writer, client } = &error else {
+                panic!("{error}");
+            };
+            assert_eq!(*reason, expected, "status {status}, {length} bytes");
+            assert_eq!(*writer, AbiVersion { major: 2, minor: 7 });
+            assert_eq!(*client, AbiVersion { major: 1, minor: 1 });
+            let text = error.to_string();
+            assert!(text.contains("2.7") && text.contains("1.1"), "{error}");
+        });
+    }
 }
 
 #[test]
@@ -164,6 +174,80 @@ fn a_client_that_talks_after_its_hello_is_closed() {
         std::thread::yield_now();
     }
     assert_eq!(writer.clients().closed, 1);
+}
+
+#[test]
+fn a_client_that_shuts_down_its_side_is_closed() {
+    let directory = tempfile::tempdir().unwrap();
+    let (writer, socket) = strict_writer(&directory);
+    let (client, _segment) = attach(&socket, 0);
+    rustix::net::shutdown(&client, rustix::net::Shutdown::Write).unwrap();
+    wait_for_hang_up(&client);
+    while writer.clients().connected > 0 {
+        std::thread::yield_now();
+    }
+    assert_eq!(writer.clients().closed, 1);
+}
+
+/// A reader that asks for notifications, looks at `newest` once it has its reply, and sleeps: is there any moment at
+/// which a grid can be published so that it hears of that one only with the next?
+#[test]
+fn every_grid_after_the_reply_was_read_is_notified_without_another_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let socket = directory.path().join("s");
+    let patient = WriterOptions { handshake_timeout: PLENTY, ..options(&socket) };
+    let mut writer = Writer::create(&small_stream(), &patient).unwrap();
+    let zeros = vec![0; 105];
+    let newest = |segment: &File| {
+        let mut newest = [0; 8];
+        segment.read_exact_at(&mut newest, 1024).unwrap();
+        u64::from_le_bytes(newest)
+    };
+    let mut untold = 0;
+    for round in 0..400_u32 {
+        let client = raw_client(&socket);
+        send(&client, &hello(1, 1, 1));
+        wait_for_datagram(&client);
+        let writer = &mut writer;
+        let start = Instant::now();
+        let (segment, seen, published) = std::thread::scope(|scope| {
+            let publish = scope.spawn(|| {
+                spin_until(start + Duration::from_micros(u64::from(round % 20) * 15));
+                writer.publish(&record(1), &zeros, Some(&zeros)).unwrap()
+            });
+            spin_until(start + Duration::from_micros(u64::from(round / 20) * 15));
+            let (_, segment) = receive(&client);
+            let segment = File::from(segment.unwrap());
+            let seen = newest(&segment);
+            (segment, seen, publish.join().unwrap())
+        });
+        if seen == published {
+            continue;
+        }
+        untold += 1;
+        // One that tells of an earlier grid may come first; without the right one this waits in vain.
+        let mut told = seen;
+        while told < published {
+            wait_for_datagram(&client);
+            let (note, _) = receive(&client);
+            assert_eq!((note.len(), &note[..8]), (32, &b"OCCDNOTE"[..]));
+            told = u64::from_le_bytes(note[16..24].try_into().unwrap());
+            assert!(newest(&segment) >= told, "a grid was told of before it could be read");
+        }
+    }
+    assert!(untold > 0, "every grid came before its reader had looked");
+}
+
+fn wait_for_datagram(socket: &OwnedFd) {
+    let mut sockets = [PollFd::new(socket, PollFlags::IN)];
+    let timeout = Timespec::try_from(PLENTY).unwrap();
+    assert_eq!(poll(&mut sockets, Some(&timeout)).unwrap(), 1, "nothing came");
+}
+
+fn spin_until(end: Instant) {
+    while Instant::now() < end {
+        std::hint::spin_loop();
+    }
 }
 
 #[test]
@@ -313,6 +397,19 @@ fn connecting_fails_by_name() {
                 _ => false,
             };
             assert!(expected, "{error}");
+        });
+    }
+    // A refusal by one of our own version says why in its first 24 bytes; one byte less says nothing.
+    let refusal = b"OCCDRPLY\x01\0\0\0\0\0\0\0\x04\0\0\0\0\0\0\0";
+    for length in [24, 23] {
+        std::thread::scope(|scope| {
+            let reader = scope.spawn(|| connect(&socket).unwrap_err());
+            let client = rustix::net::accept(&listener).unwrap();
+            send(&client, &refusal[..length]);
+            let error = reader.join().unwrap();
+            let refused =
+                matches!(error, ConnectError::Refused { reason: Refusal::TooManyClients, .. });
+            assert_eq!(refused, length == 24, "{error}");
         });
     }
     // Nobody there any more.

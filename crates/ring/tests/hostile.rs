@@ -3,121 +3,23 @@
 //! Bounded: some hundred rounds of each in a usual run; `RING_HOSTILE_ROUNDS` asks for more. Every round follows from a seed,
 //! which is printed when it fails, and which `RING_HOSTILE_SEED` sets.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
-#![allow(clippy::print_stderr, reason = "the seed of a round that fails")]
 
 mod support;
 
 use occdepth_ring::{Grid, ReadError, Reader, ReaderOptions, Writer, WriterOptions};
-use rustix::fs::{MemfdFlags, SealFlags};
 use rustix::net::SendFlags;
 use std::fs::File;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::FileExt;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use support::{
-    attach, fill, filled, listener, options, receive, record, send_with_descriptor, small_stream,
-};
-
-const VOXELS: usize = 5 * 3 * 7;
+use support::hostile::{VOXELS, good, rounds, sealed};
+use support::{filled, listener, options, receive, record, send_with_descriptor, small_stream};
 
 /// One test after the other: they count the descriptors of the process.
 fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Rounds with a seed each; the seed of one that fails is printed.
-fn rounds(test: &str, mut round: impl FnMut(&mut Random)) {
-    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
-    let now = || std::time::UNIX_EPOCH.elapsed().unwrap().as_nanos();
-    let first = number("RING_HOSTILE_SEED")
-        .unwrap_or_else(|| u64::try_from(now() % u128::from(u64::MAX)).unwrap());
-    for nth in 0..number("RING_HOSTILE_ROUNDS").unwrap_or(300) {
-        let seed = first.wrapping_add(nth);
-        let result = catch_unwind(AssertUnwindSafe(|| round(&mut Random(seed | 1))));
-        if let Err(panic) = result {
-            eprintln!("{test}: RING_HOSTILE_SEED={seed}");
-            resume_unwind(panic);
-        }
-    }
-}
-
-/// `xorshift64*` (Marsaglia 2003; Vigna 2016).
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
-    }
-
-    fn below(&mut self, end: usize) -> usize {
-        usize::try_from(self.next() >> 33).unwrap() % end
-    }
-
-    /// Numbers that are more likely to hurt than others.
-    fn word(&mut self) -> u64 {
-        match self.below(8) {
-            0 => 0,
-            1 => u64::MAX,
-            2 => 1 << self.below(64),
-            3 => (1 << self.below(64)) - 1,
-            4 => self.next() % 20_000,
-            5 => f64::NAN.to_bits(),
-            _ => self.next(),
-        }
-    }
-
-    /// Changes a few places.
-    fn damage(&mut self, bytes: &mut [u8]) {
-        for _ in 0..=self.below(4) {
-            let at = self.below(bytes.len());
-            match self.below(3) {
-                0 => bytes[at] ^= 1 << self.below(8),
-                1 => bytes[at] = u8::try_from(self.below(256)).unwrap(),
-                _ => {
-                    let at = at / 8 * 8;
-                    let end = bytes.len().min(at + 8);
-                    let word = self.word().to_le_bytes();
-                    bytes[at..end].copy_from_slice(&word[..end - at]);
-                }
-            }
-        }
-    }
-}
-
-/// A segment with grids in it, and the reply that came with it.
-fn good() -> (Vec<u8>, Vec<u8>) {
-    let directory = tempfile::tempdir().unwrap();
-    let socket = directory.path().join("s");
-    let mut writer = Writer::create(&small_stream(), &options(&socket)).unwrap();
-    let (mut labels, mut confidence) = (vec![0; VOXELS], vec![0; VOXELS]);
-    for frame_id in 1..=9 {
-        fill(&mut labels, frame_id, 0);
-        fill(&mut confidence, frame_id, 1);
-        writer.publish(&record(frame_id), &labels, Some(&confidence)).unwrap();
-    }
-    let (_connection, segment) = attach(&socket, 0);
-    let mut bytes = vec![0; usize::try_from(segment.metadata().unwrap().len()).unwrap()];
-    segment.read_exact_at(&mut bytes, 0).unwrap();
-    let mut reply = b"OCCDRPLY\x01\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0".to_vec();
-    reply.extend(&bytes[112..120]);
-    reply.extend((bytes.len() as u64).to_le_bytes());
-    reply.resize(64, 0);
-    (bytes, reply)
-}
-
-fn sealed(bytes: &[u8]) -> File {
-    let file = File::from(rustix::fs::memfd_create("hostile", MemfdFlags::ALLOW_SEALING).unwrap());
-    file.write_all_at(bytes, 0).unwrap();
-    let all = SealFlags::SHRINK | SealFlags::GROW | SealFlags::FUTURE_WRITE | SealFlags::SEAL;
-    rustix::fs::fcntl_add_seals(&file, all).unwrap();
-    file
 }
 
 /// Connects to a writer that answers as `answer` says, then hangs up.
@@ -172,7 +74,7 @@ fn a_reader_survives_any_segment() {
     let listener = listener(&socket);
     let (bytes, reply) = good();
     let (mut taken, mut refused) = (0, 0);
-    rounds("a_reader_survives_any_segment", |random| {
+    rounds("a_reader_survives_any_segment", 300, |random| {
         let mut bytes = bytes.clone();
         // The header, the slots' headers, or anything.
         let end = [1024, 2304, bytes.len()][random.below(3)];
@@ -213,7 +115,7 @@ fn a_reader_survives_any_answer() {
     let file = sealed(&bytes);
     let device = || File::open("/dev/null").unwrap();
     let before = descriptors();
-    rounds("a_reader_survives_any_answer", |random| {
+    rounds("a_reader_survives_any_answer", 300, |random| {
         let mut reply = reply.clone();
         match random.below(3) {
             0 => random.damage(&mut reply),
@@ -250,7 +152,7 @@ fn a_writer_survives_any_client() {
     let before = descriptors();
     let mut grid = Grid::new();
     let mut frame_id = 0;
-    rounds("a_writer_survives_any_client", |random| {
+    rounds("a_writer_survives_any_client", 300, |random| {
         let client = support::raw_client(&socket);
         let mut hello = support::hello(1, 0, random.next() & 1);
         match random.below(4) {

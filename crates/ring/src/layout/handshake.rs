@@ -1,13 +1,16 @@
 //! The datagrams of the handshake, and of notification.
 
-use super::AbiVersion;
 use super::field::fields;
+use super::{ABI_MAJOR, AbiVersion};
 
 /// Bytes of a hello as this version sends it. A writer accepts 32 to 256.
 pub const HELLO_BYTES: usize = 64;
 
 /// Bytes of a reply.
 pub const REPLY_BYTES: usize = 64;
+
+/// The first bytes of a reply, which mean the same in every major version: enough to learn of a refusal.
+pub const COMMON_REPLY_BYTES: usize = 24;
 
 /// Bytes of a notification.
 pub const NOTIFICATION_BYTES: usize = 32;
@@ -200,20 +203,24 @@ impl Reply {
     }
 
     /// Parses a datagram; `None` when it is no reply. Never panics.
+    ///
+    /// A reply of another major version is a refusal, even if it says that it accepts.
     pub fn decode(bytes: &[u8]) -> Option<Self> {
-        // Up to here every major version has the same bytes.
-        if bytes.len() < REPLY_BYTES || REPLY_MAGIC.array(bytes) != REPLY_MAGIC_VALUE {
+        if bytes.len() < COMMON_REPLY_BYTES || REPLY_MAGIC.array(bytes) != REPLY_MAGIC_VALUE {
             return None;
         }
+        let abi =
+            AbiVersion { major: REPLY_ABI_MAJOR.u32(bytes), minor: REPLY_ABI_MINOR.u32(bytes) };
         let outcome = match REPLY_STATUS.u32(bytes) {
+            // What lies behind the common bytes is that version's own affair, and so is its length.
+            0 if abi.major != ABI_MAJOR => Err(Refusal::Version),
+            0 if bytes.len() < REPLY_BYTES => return None,
             0 => Ok(Accepted {
                 epoch: REPLY_EPOCH.u64(bytes),
                 segment_bytes: REPLY_SEGMENT_BYTES.u64(bytes),
             }),
             code => Err(Refusal::from_code(code)),
         };
-        let abi =
-            AbiVersion { major: REPLY_ABI_MAJOR.u32(bytes), minor: REPLY_ABI_MINOR.u32(bytes) };
         Some(Self { abi, outcome })
     }
 }

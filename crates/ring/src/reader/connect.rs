@@ -183,13 +183,12 @@ pub(super) fn connect(path: &Path, options: &ReaderOptions) -> Result<Reader, Co
             error => failed("receive the answer")(error),
         })?
         .ok_or(ConnectError::Handshake("the answer is not one of an occupancy ring"))?;
-    // A refusal says why; a version of another major is one even if it does not say so.
     let client = AbiVersion::CURRENT;
-    let refused = |reason| ConnectError::Refused { reason, writer: reply.abi, client };
-    let accepted = reply.outcome.map_err(refused)?;
-    if reply.abi.major != client.major {
-        return Err(refused(Refusal::Version));
-    }
+    let accepted = reply.outcome.map_err(|reason| ConnectError::Refused {
+        reason,
+        writer: reply.abi,
+        client,
+    })?;
     let segment =
         segment.ok_or(ConnectError::Handshake("accepted, but no descriptor came with it"))?;
 

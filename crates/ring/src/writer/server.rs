@@ -172,6 +172,8 @@ impl Server {
         let _ = futex::wake(self.shared.words.futex(NEWEST_WORD), SHARED_FUTEX, everybody);
         let note = Notification { epoch: self.accepted.epoch, sequence: newest }.encode();
         self.clients.retain_mut(|client| {
+            // In this order, after `newest`: a client whose reply is unread here loads `newest` later than
+            // we did, and finds this grid by itself; one that has read it is told of it.
             if let Stage::Answered { notify, .. } = client.stage
                 && credentials::unread_bytes(&client.socket).is_ok_and(|unread| unread == 0)
             {
@@ -269,11 +271,14 @@ impl Server {
                 }
             }
             Stage::Greeting { .. } => false,
-            // After its hello a client has nothing to say: it hung up, or broke the protocol.
+            // After its hello a client has nothing to say: it hung up, or broke the protocol by saying
+            // something or by shutting down its side, which leaves the socket readable just so.
             Stage::Answered { .. } | Stage::Attached { .. } | Stage::HungUp => {
                 let hung_up = flags.intersects(epoll::EventFlags::HUP | epoll::EventFlags::ERR);
                 if !hung_up {
-                    log::debug!("ring: closed a client that sent something after its hello");
+                    log::debug!(
+                        "ring: closed a client that sent something, or shut down, after its hello"
+                    );
                     self.shared.closed.fetch_add(1, Ordering::Relaxed);
                 }
                 if !hung_up && matches!(client.stage, Stage::Answered { .. }) {

@@ -2,6 +2,9 @@
 //! child processes.
 #![allow(dead_code, reason = "every test file uses another part")]
 
+pub(crate) mod c_reader;
+pub(crate) mod hostile;
+
 use occdepth_ring::{
     Axes, CalibrationState, Class, Degradation, GridGeometry, GridRecord, Health, PublishedGrid,
     RectifiedCamera, RigError, StageTimes, StreamDescription, WriterOptions,
@@ -182,12 +185,14 @@ pub(crate) fn send_with_descriptor(socket: &OwnedFd, bytes: &[u8], file: &File) 
     send_with_descriptors(socket, bytes, &[file]);
 }
 
-/// Sends a datagram with one or two descriptors.
+/// Sends a datagram with up to four descriptors.
 pub(crate) fn send_with_descriptors(socket: &OwnedFd, bytes: &[u8], files: &[&File]) {
     let descriptors: Vec<_> = files.iter().map(|file| file.as_fd()).collect();
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(4))];
     let mut control = SendAncillaryBuffer::new(&mut space);
-    assert!(control.push(SendAncillaryMessage::ScmRights(&descriptors)));
+    if !descriptors.is_empty() {
+        assert!(control.push(SendAncillaryMessage::ScmRights(&descriptors)));
+    }
     sendmsg(socket, &[IoSlice::new(bytes)], &mut control, SendFlags::NOSIGNAL).unwrap();
 }
 
