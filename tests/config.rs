@@ -58,6 +58,18 @@ fn an_engine_is_configured_by_recipe() {
 }
 
 #[test]
+fn the_group_of_readers_has_a_name_or_a_number() {
+    let group = |value: &str| parse(&format!("{STREET}group = {value}\n")).map(|c| c.stream.group);
+    assert_eq!(parse(STREET).unwrap().stream.group, None);
+    assert_eq!(group("1042").unwrap(), Some(1042));
+    assert_eq!(group("'root'").unwrap(), Some(0), "every system has that one, and it is 0");
+    let error = group("'no such group'").unwrap_err().to_string();
+    assert!(error.contains("\"no such group\" is not in /etc/group"), "{error}");
+    let error = group("-1").unwrap_err().to_string();
+    assert!(error.contains("group = -1") && error.contains("its name"), "{error}");
+}
+
+#[test]
 fn globs_are_relative_to_the_file_too() {
     let toml = STREET.replace(
         "kind = 'synthetic'\nseed = 3",

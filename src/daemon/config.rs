@@ -203,7 +203,8 @@ pub struct StreamConfig {
     /// directory that has to be made for it gets `0750`.
     #[serde(default = "mode", deserialize_with = "octal")]
     pub mode: u32,
-    /// The group that may connect, by number; only the own user (and root) when absent.
+    /// The group that may connect, by name or number; only the own user (and root) when absent.
+    #[serde(default, deserialize_with = "super::group::deserialize")]
     pub group: Option<u32>,
 }
 

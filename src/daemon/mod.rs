@@ -5,6 +5,7 @@ mod cameras;
 mod config;
 mod engine;
 mod foreground;
+mod group;
 
 pub use assembly::{AssemblyError, assemble, open_perception, open_source};
 pub use cameras::{

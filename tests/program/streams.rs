@@ -1,9 +1,11 @@
 //! Streams: `run` and `demo` in one process, `watch` in another.
 
-use crate::support::{Process, run, shared, stderr, succeed, text, wait_for};
+use crate::support::{Process, run, shared, skip, stderr, succeed, text, wait_for};
 use rustix::process::Signal;
 use serde_json::Value;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 
 /// Real frames, two processes, real shared memory: what the client receives is what `infer` computes from the
@@ -170,6 +172,67 @@ fn streams_are_found_and_what_is_none_is_named() {
     let missing = run(&["streams", "--directory", text(&nowhere)]);
     assert_eq!(missing.status.code(), Some(1));
     assert!(stderr(&missing).contains(text(&nowhere)), "{}", stderr(&missing));
+}
+
+/// Each rig has a process, a socket and a group of readers of its own.
+#[test]
+fn several_rigs_are_several_streams_each_for_its_own_group() {
+    const READER: u32 = 54_321;
+    const GROUPS: [u32; 2] = [54_322, 54_323];
+    let test = "several_rigs_are_several_streams_each_for_its_own_group";
+    if !rustix::process::geteuid().is_root() {
+        skip(test, "needs root to become another user");
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let mut rigs = Vec::new();
+    for (name, group) in ["front", "rear"].into_iter().zip(GROUPS) {
+        let socket = directory.path().join(format!("{name}.sock"));
+        let config = directory.path().join(format!("{name}.toml"));
+        let text = format!(
+            "[source]\nkind = 'synthetic'\nrate_hz = 5\n[stream]\nsocket = '{name}.sock'\ngroup = {group}\n"
+        );
+        fs::write(&config, text).unwrap();
+        rigs.push((Process::start(&["run", "--config", crate::support::text(&config)]), socket));
+    }
+    for (_, socket) in &rigs {
+        wait_for(socket);
+        succeed(&["watch", text(socket), "--once", "--quiet", "--timeout", "60"]);
+    }
+    // The reader must be able to run the program.
+    let program = directory.path().join("occdepth");
+    fs::copy(env!("CARGO_BIN_EXE_occdepth"), &program).unwrap();
+    let listed = |group: u32| {
+        let mut command = std::process::Command::new(&program);
+        command.args(["streams", "--json", "--directory", text(directory.path())]);
+        let output = command.uid(READER).gid(group).current_dir("/").output().unwrap();
+        assert!(output.status.success(), "{}", stderr(&output));
+        let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+        found
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|stream| {
+                let name = stream["stream"].as_str().map(str::to_owned);
+                name.ok_or_else(|| stream["error"].as_str().unwrap_or_default().to_owned())
+            })
+            .collect::<Vec<_>>()
+    };
+    let [front, rear] = <[_; 2]>::try_from(listed(GROUPS[0])).unwrap();
+    assert_eq!(front, Ok("front".to_owned()));
+    assert!(rear.unwrap_err().contains("Permission denied"));
+    let [front, rear] = <[_; 2]>::try_from(listed(GROUPS[1])).unwrap();
+    assert!(front.unwrap_err().contains("Permission denied"));
+    assert_eq!(rear, Ok("rear".to_owned()));
+    // One that ends does not touch the other.
+    let (first, _) = rigs.remove(0);
+    first.signal(Signal::TERM);
+    assert!(first.finish().status.success());
+    let (second, socket) = rigs.remove(0);
+    succeed(&["watch", text(&socket), "--once", "--quiet", "--timeout", "60"]);
+    second.signal(Signal::TERM);
+    assert!(second.finish().status.success());
 }
 
 #[test]
