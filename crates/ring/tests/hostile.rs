@@ -7,18 +7,19 @@
 
 mod support;
 
-use occdepth_ring::{Grid, ReadError, Reader, ReaderOptions, Writer, WriterOptions};
+use occdepth_ring::{ConnectError, Grid, ReadError, Reader, ReaderOptions, Writer, WriterOptions};
 use rustix::fs::{MemfdFlags, SealFlags};
 use rustix::net::SendFlags;
 use std::fs::File;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use support::{
-    attach, fill, filled, listener, options, receive, record, send_with_descriptor, small_stream,
+    attach, fill, filled, listener, options, receive, record, send_with_descriptor,
+    send_with_descriptors, small_stream,
 };
 
 const VOXELS: usize = 5 * 3 * 7;
@@ -125,7 +126,7 @@ fn offered(
     socket: &Path,
     listener: &OwnedFd,
     answer: impl FnOnce(&OwnedFd),
-) -> Result<Reader, occdepth_ring::ConnectError> {
+) -> Result<Reader, ConnectError> {
     let patience =
         ReaderOptions { handshake_timeout: Duration::from_millis(200), ..ReaderOptions::default() };
     std::thread::scope(|scope| {
@@ -235,6 +236,28 @@ fn a_reader_survives_any_answer() {
         }
     });
     // Whatever came with an answer that was refused is closed.
+    assert_eq!(descriptors(), before);
+}
+
+#[test]
+fn the_first_descriptor_of_an_answer_is_the_segment_and_the_others_are_closed() {
+    let _alone = alone();
+    let directory = tempfile::tempdir().unwrap();
+    let socket = directory.path().join("s");
+    let listener = listener(&socket);
+    let (bytes, reply) = good();
+    let (segment, device) = (sealed(&bytes), File::open("/dev/null").unwrap());
+    let before = descriptors();
+    for others in 1..=3 {
+        let others = vec![device.as_fd(); others];
+        let files = [&[segment.as_fd()], others.as_slice()].concat();
+        let answer = |client: &OwnedFd| send_with_descriptors(client, &reply, &files);
+        ask(&mut offered(&socket, &listener, answer).unwrap());
+        let files = [others.as_slice(), &[segment.as_fd()]].concat();
+        let answer = |client: &OwnedFd| send_with_descriptors(client, &reply, &files);
+        let error = offered(&socket, &listener, answer).unwrap_err();
+        assert!(matches!(error, ConnectError::NotSealed { .. }), "{error}");
+    }
     assert_eq!(descriptors(), before);
 }
 

@@ -14,7 +14,7 @@ use rustix::net::{
 use std::fs::File;
 use std::io::{IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -173,10 +173,14 @@ pub(crate) fn receive(socket: &OwnedFd) -> (Vec<u8>, Option<OwnedFd>) {
 
 /// Sends a datagram with a descriptor.
 pub(crate) fn send_with_descriptor(socket: &OwnedFd, bytes: &[u8], file: &File) {
-    let descriptors = [file.as_fd()];
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    send_with_descriptors(socket, bytes, &[file.as_fd()]);
+}
+
+/// Sends a datagram with at most four descriptors.
+pub(crate) fn send_with_descriptors(socket: &OwnedFd, bytes: &[u8], files: &[BorrowedFd<'_>]) {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(4))];
     let mut control = SendAncillaryBuffer::new(&mut space);
-    assert!(control.push(SendAncillaryMessage::ScmRights(&descriptors)));
+    assert!(control.push(SendAncillaryMessage::ScmRights(files)));
     sendmsg(socket, &[IoSlice::new(bytes)], &mut control, SendFlags::NOSIGNAL).unwrap();
 }
 
