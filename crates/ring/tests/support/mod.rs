@@ -15,6 +15,7 @@ use std::fs::File;
 use std::io::{IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -191,6 +192,13 @@ pub(crate) fn attach(path: &Path, flags: u64) -> (OwnedFd, File) {
     let (reply, segment) = receive(&socket);
     assert_eq!(reply[..20], *b"OCCDRPLY\x01\0\0\0\0\0\0\0\0\0\0\0");
     (socket, File::from(segment.unwrap()))
+}
+
+/// Some bytes of a file.
+pub(crate) fn bytes_of(file: &File, offset: u64, length: usize) -> Vec<u8> {
+    let mut bytes = vec![0; length];
+    file.read_exact_at(&mut bytes, offset).unwrap();
+    bytes
 }
 
 fn seqpacket() -> OwnedFd {
