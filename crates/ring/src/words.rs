@@ -153,8 +153,27 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_mapping_has_the_whole_words_of_its_file_and_no_more() {
+        for (bytes, expected) in [(8, 1), (15, 1), (4096, 512), (4100, 512), (8192, 1024)] {
+            let file = std::fs::File::from(
+                rustix::fs::memfd_create("words", rustix::fs::MemfdFlags::CLOEXEC).expect("memory"),
+            );
+            file.set_len(bytes as u64).expect("memory");
+            let writable = WritableWords::map(&file, bytes).expect("memory");
+            let read_only = ReadOnlyWords::map(&file, bytes).expect("memory");
+            assert_eq!((writable.words().len(), read_only.words().len()), (expected, expected));
+            let pattern: Vec<u8> =
+                (0..expected * WORD_BYTES).map(|at| at.to_le_bytes()[0]).collect();
+            store(writable.words(), &pattern);
+            let mut back = vec![0; pattern.len()];
+            load(read_only.words(), &mut back);
+            assert_eq!(back, pattern);
+        }
+    }
+
+    #[test]
     fn bytes_of_any_length_come_back() {
-        for length in 0..40_u8 {
+        for length in 0..=40_u8 {
             let words: Vec<AtomicU64> = (0..5).map(|_| AtomicU64::new(u64::MAX)).collect();
             let bytes: Vec<u8> = (1..=length).collect();
             store(&words, &bytes);

@@ -2,8 +2,14 @@
 //! `cc`; every line that it prints is compared.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+#[path = "support/c_reader.rs"]
+mod c_reader;
+#[path = "support/hostile.rs"]
+mod damaged;
 mod support;
 
+use c_reader::{Run, assert_fails, fnv, number, offered, program, send};
+use damaged::VOXELS;
 use occdepth_ring::layout::segment::SegmentHeader;
 use occdepth_ring::{
     CalibrationState, Class, Degradation, Grid, GridRecord, Health, PublishedGrid, Reader,
@@ -13,8 +19,6 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
-use support::c_reader::{Run, assert_fails, fnv, number, offered, program, send};
-use support::hostile::VOXELS;
 use support::{attach, filled, listener, options, record, small_stream, stream};
 
 /// How the reader may wait for grids.

@@ -1,14 +1,18 @@
 //! The reader in C (`tests/alone`), built with sanitizers, against writers that lie and against those of other minor versions.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+#[path = "support/c_reader.rs"]
+mod c_reader;
+#[path = "support/hostile.rs"]
+mod damaged;
 mod support;
 
+use c_reader::{assert_fails, fnv, number, offered, sanitized, send};
+use damaged::{VOXELS, good, reply_to, rounds, sealed};
 use rustix::fs::{MemfdFlags, SealFlags};
 use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
-use support::c_reader::{assert_fails, fnv, number, offered, sanitized, send};
-use support::hostile::{VOXELS, good, reply_to, rounds, sealed};
 use support::{filled, listener, send_with_descriptors};
 
 #[test]

@@ -4,17 +4,22 @@
 //! which is printed when it fails, and which `RING_HOSTILE_SEED` sets.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+#[path = "support/hostile.rs"]
+mod damaged;
 mod support;
 
-use occdepth_ring::{Grid, ReadError, Reader, ReaderOptions, Writer, WriterOptions};
+use damaged::{VOXELS, good, rounds, sealed};
+use occdepth_ring::{ConnectError, Grid, ReadError, Reader, ReaderOptions, Writer, WriterOptions};
 use rustix::net::SendFlags;
 use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use support::hostile::{VOXELS, good, rounds, sealed};
-use support::{filled, listener, options, receive, record, send_with_descriptor, small_stream};
+use support::{
+    filled, listener, options, receive, record, send_with_descriptor, send_with_descriptors,
+    small_stream,
+};
 
 /// One test after the other: they count the descriptors of the process.
 fn alone() -> MutexGuard<'static, ()> {
@@ -27,7 +32,7 @@ fn offered(
     socket: &Path,
     listener: &OwnedFd,
     answer: impl FnOnce(&OwnedFd),
-) -> Result<Reader, occdepth_ring::ConnectError> {
+) -> Result<Reader, ConnectError> {
     let patience =
         ReaderOptions { handshake_timeout: Duration::from_millis(200), ..ReaderOptions::default() };
     std::thread::scope(|scope| {
@@ -137,6 +142,28 @@ fn a_reader_survives_any_answer() {
         }
     });
     // Whatever came with an answer that was refused is closed.
+    assert_eq!(descriptors(), before);
+}
+
+#[test]
+fn the_first_descriptor_of_an_answer_is_the_segment_and_the_others_are_closed() {
+    let _alone = alone();
+    let directory = tempfile::tempdir().unwrap();
+    let socket = directory.path().join("s");
+    let listener = listener(&socket);
+    let (bytes, reply) = good();
+    let (segment, device) = (sealed(&bytes), File::open("/dev/null").unwrap());
+    let before = descriptors();
+    for others in 1..=3 {
+        let others = vec![&device; others];
+        let files = [&[&segment], others.as_slice()].concat();
+        let answer = |client: &OwnedFd| send_with_descriptors(client, &reply, &files);
+        ask(&mut offered(&socket, &listener, answer).unwrap());
+        let files = [others.as_slice(), &[&segment]].concat();
+        let answer = |client: &OwnedFd| send_with_descriptors(client, &reply, &files);
+        let error = offered(&socket, &listener, answer).unwrap_err();
+        assert!(matches!(error, ConnectError::NotSealed { .. }), "{error}");
+    }
     assert_eq!(descriptors(), before);
 }
 

@@ -185,3 +185,58 @@ impl SlotHeader {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layout::Field;
+    use proptest::prelude::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn any_bytes_are_a_record_that_says_what_they_say(
+            bytes in prop::collection::vec(any::<u8>(), HEADER_BYTES),
+            codes in any::<[u8; 2]>(),
+            is_nan in any::<bool>(),
+            minor in 0..3_u32,
+        ) {
+            let mut bytes: [u8; HEADER_BYTES] = bytes.try_into().expect("as long as it was made");
+            // Those of this version, and those beside them.
+            HEALTH.put(&mut bytes, &[codes[0] % 6, 0, 0, 0]);
+            CALIBRATION.put(&mut bytes, &[codes[1] % 6, 0, 0, 0]);
+            if is_nan {
+                EPIPOLAR_ERROR_PX.put_f64s(&mut bytes, &[f64::NAN]);
+            }
+            let header = SlotHeader::from_bytes(bytes);
+            let record = header.decode(minor);
+            let again = SlotHeader::encode(header.epoch(), &record);
+            for field in FIELDS {
+                let (found, expected) = (field.of(&again.bytes), field.of(&bytes));
+                match *field {
+                    // The lock is not part of it, and the skew follows from the capture times.
+                    LOCK | SKEW_NS => {}
+                    HEALTH | CALIBRATION => {
+                        let known = if expected[0] > 3 { 0 } else { expected[0] };
+                        prop_assert_eq!(found, &[known, 0, 0, 0]);
+                    }
+                    EPIPOLAR_ERROR_PX if field.f64(&bytes).is_nan() => {
+                        prop_assert_eq!(record.record.epipolar_error_px, None);
+                        prop_assert!(field.f64(&again.bytes).is_nan());
+                    }
+                    PITCH_ERROR_RAD | ROLL_ERROR_RAD | FOCAL_ERROR if record.record.rig_error.is_none() => {
+                        let parts = [PITCH_ERROR_RAD, ROLL_ERROR_RAD, FOCAL_ERROR];
+                        let unknown = parts.iter().any(|part| part.f64(&bytes).is_nan());
+                        prop_assert!(minor == 0 || unknown);
+                        prop_assert!(field.f64(&again.bytes).is_nan());
+                    }
+                    Field { name: "reserved", .. } => {
+                        prop_assert!(found.iter().all(|&byte| byte == 0));
+                    }
+                    _ => prop_assert_eq!(found, expected, "{}", field.name),
+                }
+            }
+        }
+    }
+}

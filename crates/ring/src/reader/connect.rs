@@ -229,7 +229,7 @@ fn receive_reply(socket: &OwnedFd) -> Result<Option<(Reply, Option<OwnedFd>)>, E
     loop {
         let mut bytes = [0_u8; REPLY_BYTES];
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-        // The kernel closes descriptors for which there is no space.
+        // Descriptors for which there is no space are closed by the kernel; alignment leaves some for a second one.
         let mut control = RecvAncillaryBuffer::new(&mut space);
         let received = rustix::net::recvmsg(
             socket,

@@ -1,6 +1,7 @@
 //! The reader in C, `tests/alone`: compiled once, run with bounded patience, and offered what a writer that lies would.
+#![allow(dead_code, reason = "every test file uses another part")]
 
-use super::{Reaped, hello, receive};
+use crate::support::{Reaped, hello, receive};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::SendFlags;
 use rustix::process::{Pid, Signal, kill_process};

@@ -1,7 +1,8 @@
 //! What tests of arbitrary bytes share: rounds that follow from a seed, damage, and what is damaged.
+#![allow(dead_code, reason = "every test file uses another part")]
 #![allow(clippy::print_stderr, reason = "the seed of a round that fails")]
 
-use super::{attach, fill, options, record, small_stream};
+use crate::support::{attach, fill, options, record, small_stream};
 use occdepth_ring::Writer;
 use rustix::fs::{MemfdFlags, SealFlags};
 use std::fs::File;

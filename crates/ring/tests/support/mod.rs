@@ -2,9 +2,6 @@
 //! child processes.
 #![allow(dead_code, reason = "every test file uses another part")]
 
-pub(crate) mod c_reader;
-pub(crate) mod hostile;
-
 use occdepth_ring::{
     Axes, CalibrationState, Class, Degradation, GridGeometry, GridRecord, Health, PublishedGrid,
     RectifiedCamera, RigError, StageTimes, StreamDescription, WriterOptions,
@@ -18,6 +15,7 @@ use std::fs::File;
 use std::io::{IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -205,6 +203,13 @@ pub(crate) fn attach(path: &Path, flags: u64) -> (OwnedFd, File) {
     (socket, File::from(segment.unwrap()))
 }
 
+/// Some bytes of a file.
+pub(crate) fn bytes_of(file: &File, offset: u64, length: usize) -> Vec<u8> {
+    let mut bytes = vec![0; length];
+    file.read_exact_at(&mut bytes, offset).unwrap();
+    bytes
+}
+
 fn seqpacket() -> OwnedFd {
     let flags = SocketFlags::CLOEXEC;
     rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None).unwrap()
@@ -245,11 +250,11 @@ pub(crate) fn assert_stays_read_only(segment: &File) {
     // SAFETY: pages of the file that nobody refers to.
     let _ = unsafe { rustix::mm::madvise(mapping, length, Advice::LinuxRemove) };
     let mut magic = [0; 8];
-    std::os::unix::fs::FileExt::read_exact_at(segment, &mut magic, 0).unwrap();
+    FileExt::read_exact_at(segment, &mut magic, 0).unwrap();
     assert_eq!(&magic, b"OCCDRING");
     // A debugger's way, which heeds no protection of pages.
     let memory = std::fs::OpenOptions::new().write(true).open("/proc/self/mem").unwrap();
-    std::os::unix::fs::FileExt::write_at(&memory, b"x", mapping as u64).unwrap_err();
+    FileExt::write_at(&memory, b"x", mapping as u64).unwrap_err();
     // Last, because the kernel may unmap what it was to replace before it refuses.
     map(mapping, both, MapFlags::SHARED | MapFlags::FIXED).unwrap_err();
     unmap(mapping);
