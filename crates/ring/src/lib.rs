@@ -100,6 +100,7 @@ mod credentials;
 mod description;
 mod discovery;
 mod grid;
+mod headroom;
 mod reader;
 mod record;
 mod segment;
