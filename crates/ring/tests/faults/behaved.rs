@@ -83,7 +83,7 @@ fn serve(max_clients_per_uid: usize) {
     let settings = WriterOptions {
         socket_mode: 0o666,
         access: Access::everyone(),
-        handshake_timeout: Duration::from_millis(100),
+        handshake_timeout: DEADLINE,
         max_clients: 1000,
         max_clients_per_uid,
         ..options(&socket)
@@ -104,6 +104,8 @@ fn serve(max_clients_per_uid: usize) {
     }
 }
 
+/// How long the writers above wait for a client.
+pub(crate) const DEADLINE: Duration = Duration::from_millis(60);
 /// What the writers above have for clients.
 pub(crate) const SPARE_DESCRIPTORS: usize = 48;
 /// What one of them has for the clients of one user.

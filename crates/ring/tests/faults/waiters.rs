@@ -36,6 +36,7 @@ fn every_grid_is_received_beside(harm: &str, harm_done: &str) {
         "{harm_done}: {done}, in {rounds} rounds of {GRIDS} grids for {READERS} readers: all received, \
          the oldest {greatest_age} us after its publication ({quiet_age} us in as many quiet rounds)"
     );
+    assert!(greatest_age < AT_MOST_US, "nobody looked around: the oldest {greatest_age} us old");
     assert!(done > 0, "no harm was ever done: the test tests nothing");
 }
 
@@ -70,5 +71,7 @@ fn round(harm: Option<&str>) -> (u64, u64) {
     (greatest_age, done)
 }
 
+/// A hundred times what a reader waits without looking around.
+const AT_MOST_US: u64 = 10_000_000;
 const READERS: usize = 4;
 const GRIDS: usize = 60;
