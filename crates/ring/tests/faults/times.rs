@@ -45,6 +45,8 @@ struct Fault {
     harm: Harm,
     /// Whether they take all the descriptors that this process may have.
     exhausts_descriptors: bool,
+    /// Whether the writer must have refused some of them, or nothing was tested.
+    is_refused: bool,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -57,7 +59,7 @@ enum Harm {
 }
 
 const fn theirs(name: &'static str, child: &'static str, count: usize) -> Fault {
-    Fault { name, child, count, harm: Harm::Theirs, exhausts_descriptors: false }
+    Fault { name, child, count, harm: Harm::Theirs, exhausts_descriptors: false, is_refused: false }
 }
 
 const FAULTS: [Fault; 10] = [
@@ -65,9 +67,10 @@ const FAULTS: [Fault; 10] = [
     Fault { harm: Harm::Kill, ..theirs("readers killed", "behaved::child_reads_and_checks", 4) },
     theirs("readers that take no notification", "behaved::child_never_reads", 4),
     theirs("silent clients", "hostile::child_stays_silent", 1),
-    theirs("garbage", "hostile::child_sends_garbage", 1),
+    Fault { is_refused: true, ..theirs("garbage", "hostile::child_sends_garbage", 1) },
     Fault {
         exhausts_descriptors: true,
+        is_refused: true,
         ..theirs("all descriptors taken", "hostile::child_opens_sockets_until_none_are_left", 1)
     },
     theirs("descriptors left unread", "hostile::child_leaves_descriptors_unread", 1),
@@ -133,13 +136,17 @@ fn run(fault: &Fault, rounds: usize) -> (Vec<Duration>, Vec<Duration>) {
     });
     wait_until("descriptors are given back", || descriptors_of("self") < before);
     setrlimit(Resource::Nofile, unlimited).unwrap();
+    let counts = writer.clients();
     println!(
-        "({}: the reader that behaves had {} grids, the oldest {} us old, and missed {})",
+        "({}: {} refused, {} closed; the reader that behaves had {} grids, the oldest {} us old, and missed {})",
         fault.name,
+        counts.refused,
+        counts.closed,
         received.delivered.load(Ordering::Relaxed),
         received.greatest_age_us.load(Ordering::Relaxed),
         received.missed.load(Ordering::Relaxed),
     );
+    assert!(counts.refused > 0 || !fault.is_refused, "nobody was refused: nothing was tested");
     (during, quiet)
 }
 
