@@ -62,7 +62,9 @@ const fn theirs(name: &'static str, child: &'static str, count: usize) -> Fault 
     Fault { name, child, count, harm: Harm::Theirs, exhausts_descriptors: false, is_refused: false }
 }
 
-const FAULTS: [Fault; 10] = [
+const FAULTS: [Fault; 11] = [
+    // No fault, but the work of four processes, for comparison with the next two.
+    theirs("readers that read", "behaved::child_reads_and_checks", 4),
     Fault { harm: Harm::Stop, ..theirs("readers stopped", "behaved::child_reads_and_checks", 4) },
     Fault { harm: Harm::Kill, ..theirs("readers killed", "behaved::child_reads_and_checks", 4) },
     theirs("readers that take no notification", "behaved::child_never_reads", 4),
