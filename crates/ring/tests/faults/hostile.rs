@@ -2,14 +2,16 @@
 //! are killed in the end.
 
 use crate::kernel::{self, Mapped};
-use crate::support::{attach, child_socket, filled, hello, receive, send_with_descriptor};
+use crate::support::{attach, child_socket, fill, filled, hello, receive, send_with_descriptor};
 use crate::{PLENTY, tell};
 use rustix::io::Errno;
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{
     AddressFamily, SendFlags, SocketAddrUnix, SocketFlags, SocketType, connect, send, socket_with,
 };
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::process::{
+    Resource, Rlimit, Signal, getrlimit, set_parent_process_death_signal, setrlimit,
+};
 use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::path::Path;
@@ -189,8 +191,23 @@ fn child_waits_before_others() {
     }
 }
 
-/// Counts from 1 until the parent kills this process; or until long after, should the parent have died.
+/// Does no harm and never rests.
+#[test]
+#[ignore = "a part of another test, which runs it in a process of its own"]
+fn child_only_computes() {
+    let Some(socket) = child_socket() else { return };
+    let (_connection, _segment) = attach(&socket, 0);
+    tell(&socket, 0);
+    let mut bytes = [0; 64];
+    for count in until_killed() {
+        fill(&mut bytes, count, 2);
+        std::hint::black_box(&bytes);
+    }
+}
+
+/// Counts from 1 until the parent kills this process, or dies itself, or until long after.
 fn until_killed() -> impl Iterator<Item = u64> {
+    set_parent_process_death_signal(Some(Signal::KILL)).unwrap();
     let end = Instant::now() + LIFE;
     (1..).take_while(move |count| count % 64 != 0 || Instant::now() < end)
 }
