@@ -101,6 +101,7 @@ mod description;
 mod discovery;
 mod follower;
 mod grid;
+mod headroom;
 mod reader;
 mod record;
 mod segment;

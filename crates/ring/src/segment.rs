@@ -4,6 +4,7 @@ use rustix::fs::{FallocateFlags, MemfdFlags, Mode, SealFlags};
 use rustix::io::Errno;
 use std::os::fd::{AsFd, OwnedFd};
 
+use crate::headroom;
 use crate::words::WritableWords;
 
 /// What a writer seals: the file keeps its size for ever, and nobody can map it for writing or
@@ -15,11 +16,12 @@ pub(crate) const SEALS: SealFlags =
 ///
 /// # Errors
 /// What failed, and the system's word for it. Memory that cannot be had is found here and not
-/// later: every page is allocated before this returns.
+/// later: every page is allocated before this returns, and none before it is known that all of them can be.
 pub(crate) fn create(
     bytes: usize,
     start: &[u8],
 ) -> Result<(OwnedFd, WritableWords), (&'static str, std::io::Error)> {
+    headroom::check(bytes as u64).map_err(|error| ("cannot be had", error))?;
     let file = create_memfd().map_err(|error| ("memfd_create", error.into()))?;
     rustix::fs::ftruncate(&file, bytes as u64).map_err(|error| ("ftruncate", error.into()))?;
     // A file that was only truncated is sparse: a page that cannot be had later is a SIGBUS.

@@ -28,7 +28,7 @@ pub enum Status {
     Malformed = -5,
     /// A grid is not what was published. The next call goes on with the one after it.
     Corrupt = -6,
-    /// There is no memory for a grid.
+    /// There is no memory, or address space, for a grid or for the mapping of a segment.
     NoMemory = -7,
     /// A call to the system failed.
     System = -8,
@@ -80,6 +80,7 @@ fn connect_status(error: &ConnectError) -> Status {
         | ConnectError::Layout(LayoutError::Version { .. }) => Status::Version,
         ConnectError::Refused { .. } => Status::Refused,
         ConnectError::Server { .. } => Status::WrongUser,
+        ConnectError::Map { .. } => Status::NoMemory,
         ConnectError::Handshake(_) | ConnectError::NotSealed { .. } | ConnectError::Layout(_) => {
             Status::Malformed
         }

@@ -102,6 +102,16 @@ pub enum ConnectError {
     /// The segment cannot be read.
     #[error(transparent)]
     Layout(#[from] LayoutError),
+    /// The segment cannot be mapped: most often there is not enough address space for it.
+    #[error("{}: cannot map a segment of {bytes} bytes", path.display())]
+    Map {
+        /// The socket.
+        path: PathBuf,
+        /// Size of the segment.
+        bytes: u64,
+        /// What the system said.
+        source: std::io::Error,
+    },
     /// A call to the system failed.
     #[error("{}: {operation}", path.display())]
     System {
@@ -130,6 +140,7 @@ impl ConnectError {
             | Self::Handshake(_)
             | Self::NotSealed { .. }
             | Self::Layout(_)
+            | Self::Map { .. }
             | Self::System { .. } => false,
         }
     }
@@ -206,8 +217,7 @@ pub(super) fn connect(path: &Path, options: &ReaderOptions) -> Result<Reader, Co
     if bytes != accepted.segment_bytes {
         return Err(ConnectError::Handshake("the segment has another size than the answer says"));
     }
-    let failed_to_map =
-        |source| ConnectError::System { path: path.to_owned(), operation: "mmap", source };
+    let failed_to_map = |source| ConnectError::Map { path: path.to_owned(), bytes, source };
     let size = usize::try_from(bytes)
         .map_err(|_| failed_to_map(std::io::ErrorKind::OutOfMemory.into()))?;
     // Sealed against shrinking, as the mapping demands.

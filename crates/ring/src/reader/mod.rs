@@ -462,7 +462,8 @@ fn load_header(slot: &[ReadOnlyWord]) -> SlotHeader {
 }
 
 /// A futex wait does not notice that the writer hung up, and a hostile reader may requeue this
-/// one's wait to a word that nobody wakes: so it ends after this long, to look around.
+/// one's wait to a word that nobody wakes, or stand before it with a wait that ends the writer's call: so it ends after
+/// this long, to look around.
 const WAIT_SLICE: Duration = Duration::from_millis(100);
 /// A writer that overtakes a copy of its newest grid this often laps its whole ring meanwhile.
 const NEWEST_ATTEMPTS: u32 = 8;

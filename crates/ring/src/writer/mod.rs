@@ -147,8 +147,12 @@ impl Writer {
         let server = server::Server::new(Arc::clone(&shared), listener, file, &header, options)?;
         let server = std::thread::Builder::new()
             .name("occdepth-ring".to_owned())
+            .stack_size(SERVER_STACK_BYTES)
             .spawn(move || server.run())
-            .map_err(|source| WriterError::System { operation: "thread", source })?;
+            .map_err(|source| WriterError::System {
+                operation: "start a thread with 1 MiB of stack, to serve clients",
+                source,
+            })?;
         Ok(Self { shared, header, sequence: 0, server: Some(server), _socket: socket_path })
     }
 
@@ -396,6 +400,8 @@ impl Shared {
     }
 }
 
+/// The server keeps little there; what it logs through may take more.
+const SERVER_STACK_BYTES: usize = 1 << 20;
 const STATUS_WORD: usize = fields::STATUS.offset / WORD_BYTES;
 const STATUS_TIME_WORD: usize = fields::STATUS_TIME_NS.offset / WORD_BYTES;
 const NEWEST_WORD: usize = fields::CONTROL_OFFSET / WORD_BYTES;

@@ -167,7 +167,9 @@ impl Server {
             return;
         }
         self.notified = newest;
-        // The only error that is possible here is a wrong address.
+        // A reader that waits for priority inheritance on this word (`FUTEX_WAIT_REQUEUE_PI`) makes this call fail, and
+        // those who came after it are not woken. Like those whose wait was requeued, they find the grid themselves,
+        // because no reader waits longer than 100 ms at a time.
         let everybody = i32::MAX.cast_unsigned();
         let _ = futex::wake(self.shared.words.futex(NEWEST_WORD), SHARED_FUTEX, everybody);
         let note = Notification { epoch: self.accepted.epoch, sequence: newest }.encode();
