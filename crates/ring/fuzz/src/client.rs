@@ -146,6 +146,10 @@ impl Clients<'_> {
             }
             let act = script.u8();
             let index = usize::from(script.u8()) % self.all.len();
+            if act >= CROWD {
+                self.crowd();
+                continue;
+            }
             match act % 8 {
                 0 => self.connect(),
                 1 => self.say(index, script, 0),
@@ -183,6 +187,18 @@ impl Clients<'_> {
                 talks: false,
                 is_shut: false,
             });
+        }
+    }
+
+    /// Everybody comes who can, and says what is right.
+    fn crowd(&mut self) {
+        for _ in self.all.len()..MOST_CLIENTS {
+            self.connect();
+        }
+        for index in 0..self.all.len() {
+            if self.all[index].said.is_none() {
+                self.say(index, &mut Script::new(&[]), 0);
+            }
         }
     }
 
@@ -303,5 +319,7 @@ static NULL: LazyLock<Arc<OwnedFd>> =
 const PLACES: usize = 4;
 const MOST_CLIENTS: usize = 7;
 const MOST_ACTS: usize = 24;
+/// Acts from here on are a crowd.
+const CROWD: u8 = 248;
 /// What takes longer has failed.
 const PATIENCE: Duration = Duration::from_secs(10);
