@@ -36,6 +36,8 @@ fn of_name(name: &str, file: &Path) -> Result<u32, String> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
     use super::*;
     use std::io::Write;
 
