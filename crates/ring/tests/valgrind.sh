@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs the tests of layout, accessors, handshake and hostile bytes under valgrind: no invalid access, no use of what is
+# Runs the tests of layout, accessors, handshake, access and hostile bytes under valgrind: no invalid access, no use of what is
 # uninitialised (also not by the kernel, which is told addresses and lengths), no leak. Installs valgrind where it is missing
 # and can be; otherwise says that it is skipped, or fails if VALGRIND_REQUIRED is set.
 #
@@ -22,11 +22,13 @@ fi
 export CARGO_TERM_COLOR=never RUST_BACKTRACE=0
 # By itself rustix asks the kernel where the vDSO is, which valgrind has unmapped; the C library has been told so.
 programs=$(cargo test -p occdepth-ring --locked --features rustix/use-libc-auxv --lib \
-    --test abi --test headers --test hostile --test clients --test stream --no-run --message-format=json |
+    --test abi --test headers --test hostile --test clients --test processes --test stream --no-run \
+    --message-format=json |
     sed -n 's/.*"executable":"\([^"]*\)".*/\1/p')
-[ "$(wc -l <<<"$programs")" = 6 ]
+[ "$(wc -l <<<"$programs")" = 7 ]
 
 # One of the tests is about many threads at once, which valgrind runs one at a time: it takes longer than all others.
+# The processes that some tests start are not traced.
 export PROPTEST_CASES=${PROPTEST_CASES:-8} RING_HOSTILE_ROUNDS=${RING_HOSTILE_ROUNDS:-30}
 valgrind --version
 for program in $programs; do
