@@ -7,7 +7,7 @@ use crate::layout::segment::{HEADER_BYTES, SegmentHeader};
 use crate::layout::{AbiVersion, LayoutError};
 use crate::segment::{self, SEALS};
 use crate::words::{self, ReadOnlyWords};
-use rustix::io::Errno;
+use rustix::io::{Errno, retry_on_intr};
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendFlags, SocketAddrUnix,
@@ -168,7 +168,8 @@ pub(super) fn connect(path: &Path, options: &ReaderOptions) -> Result<Reader, Co
         // The first is what bounds `connect` when the writer's backlog is full.
         set_socket_timeout(&socket, direction, Some(timeout)).map_err(failed("set a timeout"))?;
     }
-    rustix::net::connect(&socket, &address).map_err(|error| match error {
+    // A program's signal handlers are no reason to fail; each of these waits has its timeout.
+    retry_on_intr(|| rustix::net::connect(&socket, &address)).map_err(|error| match error {
         Errno::NOENT => ConnectError::NoStream { path: path.to_owned() },
         Errno::CONNREFUSED => ConnectError::NoWriter { path: path.to_owned() },
         error => failed("connect")(error),
@@ -183,7 +184,7 @@ pub(super) fn connect(path: &Path, options: &ReaderOptions) -> Result<Reader, Co
     }
 
     let hello = Hello { abi: AbiVersion::CURRENT, notify: options.notify }.encode();
-    match rustix::net::send(&socket, &hello, SendFlags::NOSIGNAL) {
+    match retry_on_intr(|| rustix::net::send(&socket, &hello, SendFlags::NOSIGNAL)) {
         // Closed before the hello: the refusal that says why may still be there to read.
         Ok(_) | Err(Errno::PIPE | Errno::CONNRESET) => {}
         Err(error) => return Err(failed("say hello")(error)),
