@@ -20,8 +20,7 @@ if ! command -v valgrind >/dev/null; then
 fi
 
 export CARGO_TERM_COLOR=never RUST_BACKTRACE=0
-# By itself rustix asks the kernel where the vDSO is, which valgrind has unmapped; the C library has been told so.
-programs=$(cargo test -p occdepth-ring --locked --features rustix/use-libc-auxv --lib \
+programs=$(cargo test -p occdepth-ring --locked --lib \
     --test abi --test headers --test hostile --test clients --test processes --test stream --no-run \
     --message-format=json |
     sed -n 's/.*"executable":"\([^"]*\)".*/\1/p')
