@@ -248,7 +248,7 @@ fn a_writer_without_descriptors_refuses_and_goes_on() {
     let mut first = connect_soon(&socket);
     let mut grid = Grid::new();
     // The limit is in place when the first grid is there.
-    assert_eq!(first.next(&mut grid, PLENTY).unwrap(), Some(1));
+    assert!(first.next(&mut grid, PLENTY).unwrap().is_some());
     for _ in 0..20 {
         let error = Reader::connect(&socket, &ReaderOptions::default()).unwrap_err();
         assert!(
