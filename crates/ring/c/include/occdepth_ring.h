@@ -44,7 +44,7 @@ enum OccdepthStatus
   OCCDEPTH_STATUS_MALFORMED = -5,
   // A grid is not what was published. The next call goes on with the one after it.
   OCCDEPTH_STATUS_CORRUPT = -6,
-  // There is no memory for a grid.
+  // There is no memory, or address space, for a grid or for the mapping of a segment.
   OCCDEPTH_STATUS_NO_MEMORY = -7,
   // A call to the system failed.
   OCCDEPTH_STATUS_SYSTEM = -8,
