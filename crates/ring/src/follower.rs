@@ -212,6 +212,7 @@ impl Follower {
         if Instant::now() < self.attempt_at {
             return Ok(false);
         }
+        let now = Instant::now();
         let left = deadline.map_or(Duration::MAX, |end| end.saturating_duration_since(now));
         let options = ReaderOptions {
             handshake_timeout: self.options.handshake_timeout.min(left.max(LEAST_HANDSHAKE)),
@@ -227,7 +228,10 @@ impl Follower {
                 self.error = Some(error);
                 return Ok(false);
             }
-            Err(error) => return Err(error.into()),
+            Err(error) => {
+                self.error = None;
+                return Err(error.into());
+            }
         };
         self.error = None;
         match self.departed {
@@ -251,7 +255,8 @@ impl Follower {
         self.reader.as_ref().map(Reader::description)
     }
 
-    /// Why the last attempt to connect failed; `None` after one that did not.
+    /// Why the last attempt to connect came to nothing, where waiting may cure it; `None` after one that succeeded, and
+    /// after one whose error [`next`](Self::next) returned.
     pub fn last_error(&self) -> Option<&ConnectError> {
         self.error.as_ref()
     }

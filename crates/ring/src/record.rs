@@ -243,7 +243,8 @@ impl std::ops::BitOrAssign for Degradation {
 /// How a writer is, whether or not it publishes grids: see [`Writer::report`](crate::Writer::report).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WriterStatus {
-    /// When it said so, `CLOCK_MONOTONIC` ns. A writer that is alive says so several times a second.
+    /// When it said so, `CLOCK_MONOTONIC` ns: with every grid, and several times a second while it waits for its cameras;
+    /// not while it computes a grid.
     pub time_ns: u64,
     /// Its judgement of itself.
     pub health: Health,

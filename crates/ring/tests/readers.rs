@@ -24,15 +24,7 @@ const PLENTY: Duration = Duration::from_mins(1);
 fn child_reads_and_checks() {
     let Some(socket) = child_socket() else { return };
     let mut reader = Reader::connect(&socket, &ReaderOptions::default()).unwrap();
-    let mut grid = Grid::new();
-    loop {
-        match reader.next(&mut grid, PLENTY) {
-            Ok(Some(_)) => assert_whole(&grid.published, &grid.labels, &grid.confidence),
-            Ok(None) | Err(ReadError::WriterGone) => return,
-            Err(ReadError::Lapped { .. }) => {}
-            Err(error) => panic!("{error}"),
-        }
-    }
+    support::read_until_gone(&mut reader);
 }
 
 /// Asks for a notification of every grid and never takes one.
@@ -42,9 +34,7 @@ fn child_never_reads() {
     let Some(socket) = child_socket() else { return };
     let options = ReaderOptions { notify: true, ..ReaderOptions::default() };
     let reader = Reader::connect(&socket, &options).unwrap();
-    while reader.is_writer_alive().unwrap() {
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    support::hold_until_gone(&reader);
 }
 
 fn spawn(child: &str, socket: &Path) -> Reaped {

@@ -16,7 +16,8 @@
 // - Threads: a stream and a grid are for one thread at a time; which one may change. Different ones are independent.
 //   Functions that take neither may be called from any thread. After a fork the child may use a stream only if the parent
 //   does not any more.
-// - Errors: a negative status; what it says is in occdepth_last_error(). Functions never end the process, and out
+// - Errors: a negative status; what it says is in occdepth_last_error(). Functions do not end the process, except where
+//   there is no memory for a few bytes; out
 //   parameters are written only where a function returns OCCDEPTH_STATUS_OK.
 // - Signals: no function installs a handler or raises SIGPIPE. Waiting goes on after a signal handler returns.
 // - Times are CLOCK_MONOTONIC nanoseconds unless named otherwise; lengths are metres in the frame of the grid.
@@ -322,7 +323,7 @@ typedef struct OccdepthFollowed {
 
 // How a writer is, whether or not it publishes grids.
 typedef struct OccdepthWriterStatus {
-  // When it said so. A writer that is alive says so several times a second.
+  // When it said so: with every grid, and several times a second while it waits for its cameras.
   uint64_t time_ns;
   // Its judgement of itself.
   OccdepthHealth health;
@@ -551,7 +552,7 @@ OccdepthStatus occdepth_stream_newest(struct OccdepthStream *stream,
 OccdepthStatus occdepth_stream_describe(const struct OccdepthStream *stream, struct OccdepthDescription *description);
 
 // How the writer is: what there is to go by while no grids come. A fresh status that says "source interrupted" is a writer
-// that waits for its cameras; an old one is a writer that hangs.
+// that waits for its cameras; one much older than a grid takes to compute is a writer that hangs.
 //
 // Ownership: a copy.
 // Threads: as the stream.

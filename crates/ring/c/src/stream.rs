@@ -54,7 +54,7 @@ pub struct Followed {
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct WriterStatus {
-    /// When it said so. A writer that is alive says so several times a second.
+    /// When it said so: with every grid, and several times a second while it waits for its cameras.
     pub time_ns: u64,
     /// Its judgement of itself.
     pub health: Health,
@@ -280,7 +280,7 @@ pub unsafe extern "C" fn occdepth_stream_describe(
 }
 
 /// How the writer is: what there is to go by while no grids come. A fresh status that says "source interrupted" is a writer
-/// that waits for its cameras; an old one is a writer that hangs.
+/// that waits for its cameras; one much older than a grid takes to compute is a writer that hangs.
 ///
 /// Ownership: a copy.
 /// Threads: as the stream.

@@ -226,7 +226,7 @@ class Reader:
         """How the writer said that it is, and when; None of one that says nothing (those before ABI 1.1).
 
         What there is to go by while no grids come: a fresh status with ``SOURCE_INTERRUPTED`` is a writer that waits
-        for its cameras, an old one is a writer that hangs. Makes no call to the system.
+        for its cameras, one much older than a grid takes is a writer that hangs. Makes no call to the system.
         """
         self._demand_open()
         return decode_status(*self._memory.status())

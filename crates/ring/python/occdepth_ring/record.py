@@ -97,7 +97,7 @@ class RigError:
 class WriterStatus:
     """How a writer is, whether or not it publishes grids."""
 
-    #: When it said so, CLOCK_MONOTONIC ns. A writer that is alive says so several times a second.
+    #: When it said so, CLOCK_MONOTONIC ns: with every grid, and several times a second while it waits for its cameras.
     time_ns: int
     health: Health
     #: What is degraded; the lower 56 flags.

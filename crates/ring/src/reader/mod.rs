@@ -290,7 +290,7 @@ impl Reader {
     ///
     /// What there is to go by while no grids come: a status that is fresh and degraded by
     /// [`Degradation::SOURCE_INTERRUPTED`](crate::Degradation::SOURCE_INTERRUPTED) is a writer that waits for its
-    /// cameras. Makes no call to the system.
+    /// cameras; one that is much older than a grid takes is a writer that hangs. Makes no call to the system.
     pub fn status(&self) -> Option<WriterStatus> {
         let words = self.words.words();
         let time_ns = words[STATUS_TIME_WORD].load(Ordering::Acquire);

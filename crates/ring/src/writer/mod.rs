@@ -218,7 +218,7 @@ impl Writer {
     }
 
     /// Says how the writer is, at this moment; [`publish`](Self::publish) does so with every grid. To be called
-    /// several times a second while no grids come, so that readers know a writer that waits from one that hangs.
+    /// several times a second while it waits for its cameras, so that readers know that from a writer that hangs.
     ///
     /// Wakes nobody. Flags of `degradation` above the lower 56 are left out.
     pub fn report(&mut self, health: Health, degradation: Degradation) {

@@ -1,6 +1,6 @@
 //! Children that behave: readers that must get what was published, all the time.
 
-use crate::support::{assert_whole, child_socket, options, stream};
+use crate::support::{self, assert_whole, child_socket, options, stream};
 use crate::{DIMS, Grids, PLENTY, VOXELS, connect, tell};
 use occdepth_ring::{
     Access, Grid, ReadError, Reader, ReaderOptions, Writer, WriterOptions, monotonic_now_ns,
@@ -40,15 +40,7 @@ fn child_reads_and_checks() {
     let Some(socket) = child_socket() else { return };
     let mut reader = connect(&socket).unwrap();
     tell(&socket, 0);
-    let mut grid = Grid::new();
-    loop {
-        match reader.next(&mut grid, PLENTY) {
-            Ok(Some(_)) => assert_whole(&grid.published, &grid.labels, &grid.confidence),
-            Ok(None) | Err(ReadError::WriterGone) => return,
-            Err(ReadError::Lapped { .. }) => {}
-            Err(error) => panic!("{error}"),
-        }
-    }
+    support::read_until_gone(&mut reader);
 }
 
 /// Asks for a notification of every grid and never takes one.
@@ -59,9 +51,7 @@ fn child_never_reads() {
     let options = ReaderOptions { notify: true, ..ReaderOptions::default() };
     let reader = Reader::connect(&socket, &options).unwrap();
     tell(&socket, 0);
-    while reader.is_writer_alive().unwrap() {
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    support::hold_until_gone(&reader);
 }
 
 /// Serves with [`SPARE_DESCRIPTORS`] descriptors, all of them for any one user, until it is killed.

@@ -3,8 +3,9 @@
 #![allow(dead_code, reason = "every test file uses another part")]
 
 use occdepth_ring::{
-    Axes, CalibrationState, Class, Degradation, GridGeometry, GridRecord, Health, PublishedGrid,
-    RectifiedCamera, RigError, StageTimes, StreamDescription, WriterOptions,
+    Axes, CalibrationState, Class, Degradation, Grid, GridGeometry, GridRecord, Health,
+    PublishedGrid, ReadError, Reader, RectifiedCamera, RigError, StageTimes, StreamDescription,
+    WriterOptions,
 };
 use rustix::io::Errno;
 use rustix::net::{
@@ -18,6 +19,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 /// A stream of small grids whose size is not a multiple of a word: 5 x 3 x 7.
 pub(crate) fn small_stream() -> StreamDescription {
@@ -277,6 +279,26 @@ pub(crate) fn child_socket() -> Option<PathBuf> {
 }
 
 const CHILD_SOCKET: &str = "OCCDEPTH_RING_TEST_SOCKET";
+
+/// Reads all that it can and checks it, until the writer goes or says nothing for half a minute.
+pub(crate) fn read_until_gone(reader: &mut Reader) {
+    let mut grid = Grid::new();
+    loop {
+        match reader.next(&mut grid, Duration::from_secs(30)) {
+            Ok(Some(_)) => assert_whole(&grid.published, &grid.labels, &grid.confidence),
+            Ok(None) | Err(ReadError::WriterGone) => return,
+            Err(ReadError::Lapped { .. }) => {}
+            wrong => drop(wrong.unwrap()),
+        }
+    }
+}
+
+/// Keeps a reader and takes nothing from it, until the writer goes.
+pub(crate) fn hold_until_gone(reader: &Reader) {
+    while reader.is_writer_alive().unwrap() {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
 
 /// A child process that is killed, by its own handle, when the test ends.
 pub(crate) struct Reaped(pub(crate) Child);
